@@ -1,0 +1,38 @@
+import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import type { Request } from 'express';
+import { CONFIG, type Config } from '../config/config.js';
+import { ChatError } from '../errors/chat-error.js';
+import { ApiKeys } from './api-keys.js';
+import { expectOwnOrigin } from './own-origin.js';
+import { IS_PUBLIC } from './public.decorator.js';
+
+/** Lets in who has a key or, where there are no keys, who is on this machine. */
+@Injectable()
+export class AccessGuard implements CanActivate {
+  constructor(
+    private readonly keys: ApiKeys,
+    private readonly reflector: Reflector,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  /** @throws {ChatError} `invalid_api_key` or `permission_denied` */
+  canActivate(context: ExecutionContext): boolean {
+    const request = context.switchToHttp().getRequest<Request>();
+    const handlers = [context.getHandler(), context.getClass()];
+    if (this.reflector.getAllAndOverride<boolean>(IS_PUBLIC, handlers)) return true;
+    if (!this.config.AUTH) return true;
+    if (!this.keys.required) {
+      expectOwnOrigin(request);
+      return true;
+    }
+    if (this.keys.find(bearerToken(request)) === undefined) {
+      throw new ChatError('invalid_api_key', 'The API key is missing or wrong.');
+    }
+    return true;
+  }
+}
+
+function bearerToken({ headers }: Request): string {
+  return /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? '';
+}

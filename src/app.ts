@@ -1,0 +1,37 @@
+import type { LogLevel } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import type { Server } from 'node:http';
+import { AppModule } from './app.module.js';
+import { CONFIG, type Config } from './config/config.js';
+import { expectJson } from './http/expect-json.js';
+import { requestId } from './http/request-id.js';
+import { setUpDocs } from './openapi.js';
+
+/** Above the 60 s of common load balancers, so that it is never Sluice that closes first. */
+const KEEP_ALIVE_MS = 75_000;
+
+/**
+ * The whole application, ready to listen.
+ * @param logLevels what to log until the configuration is read, and after it if given
+ * @throws {ConfigError} when the environment can't be worked with
+ */
+export async function createApp(logLevels?: LogLevel[]): Promise<NestExpressApplication> {
+  const app = await NestFactory.create<NestExpressApplication>(AppModule, {
+    logger: logLevels ?? ['warn'],
+    abortOnError: false,
+    bodyParser: false,
+    forceCloseConnections: true,
+  });
+  const config = app.get<Config>(CONFIG);
+  app.useLogger(logLevels ?? [config.LOG_LEVEL]);
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  app.use(requestId);
+  app.use(expectJson);
+  app.useBodyParser('json', { limit: config.MAX_BODY_BYTES });
+  if (config.DOCS) setUpDocs(app);
+  const server = app.getHttpServer() as Server;
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  return app;
+}

@@ -1,0 +1,47 @@
+import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import type { Request, Response } from 'express';
+import { STATUS_CODES } from 'node:http';
+import { ChatError, toChatError } from '../errors/chat-error.js';
+
+/** Answers every failure before the first byte, in the shape that the route's clients know. */
+@Catch()
+export class ChatErrorFilter implements ExceptionFilter {
+  private readonly logger = new Logger(ChatErrorFilter.name);
+
+  catch(exception: unknown, host: ArgumentsHost) {
+    const http = host.switchToHttp();
+    const error = exceptionToChatError(exception);
+    if (error.code === 'internal') this.logger.error(exception);
+    answerError(error, http.getRequest<Request>(), http.getResponse<Response>());
+  }
+}
+
+export function answerError(error: ChatError, request: Request, response: Response) {
+  if (response.headersSent) return void response.destroy();
+  response.status(error.status).set('x-should-retry', String(error.retryable));
+  if (error.retryAfterMs !== undefined) {
+    response.set({
+      'Retry-After': String(Math.ceil(error.retryAfterMs / 1000)),
+      'retry-after-ms': String(Math.ceil(error.retryAfterMs)),
+    });
+  }
+  if (error.status === 401) response.set('WWW-Authenticate', 'Bearer');
+  response.json({ error: request.path.startsWith('/api/') ? error.message : error.body });
+}
+
+/** What Nest, Express and the body parser throw is about the request: it keeps its status. */
+function exceptionToChatError(exception: unknown): ChatError {
+  const status = statusOf(exception);
+  if (status === undefined || status >= 500) return toChatError(exception);
+  const message =
+    status === 404 ? 'There is no such route.' : `${STATUS_CODES[status]}: ${(exception as Error).message}`;
+  return new ChatError('invalid_request', message, { status });
+}
+
+function statusOf(exception: unknown): number | undefined {
+  if (exception instanceof ChatError) return undefined;
+  if (exception instanceof HttpException) return exception.getStatus();
+  // http-errors, which the body parser throws.
+  const { status } = Object(exception) as { status?: unknown };
+  return exception instanceof Error && typeof status === 'number' ? status : undefined;
+}

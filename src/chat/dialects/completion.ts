@@ -1,0 +1,69 @@
+import type { ChatCompletion, ChatCompletionChunk } from 'openai/resources/chat/completions';
+import type { Entry } from '../../runs/entry.js';
+
+type Fields = Record<string, unknown>;
+
+/** Strings that a delta gives whole, where others are pieces to be joined. */
+const WHOLE = new Set(['id', 'type', 'role', 'name', 'finish_reason']);
+
+/** The answer of a finished run as one object, from the chunks that a stream would have sent. */
+export function assembleCompletion(entries: readonly Entry[]): ChatCompletion {
+  const completion: Fields = {};
+  const choices = new Map<number, Fields & { message: Fields }>();
+  for (const entry of entries) {
+    for (const output of entry.chunks ?? []) {
+      const chunk = (typeof output === 'string' ? JSON.parse(output) : output) as ChatCompletionChunk;
+      const { choices: pieces, obfuscation: _padding, ...fields } = chunk as ChatCompletionChunk & {
+        obfuscation?: string;
+      };
+      Object.assign(completion, fields);
+      for (const { index, delta, ...rest } of pieces) {
+        const choice = choices.get(index) ?? {
+          index,
+          message: { role: 'assistant', content: null, refusal: null },
+        };
+        choices.set(index, choice);
+        merge(choice.message, delta as Fields);
+        merge(choice, rest);
+      }
+    }
+    if (entry.type === 'done') Object.assign(completion, { usage: entry.usageChunk?.usage });
+  }
+  for (const { message } of choices.values()) {
+    const { tool_calls: calls } = message as { tool_calls?: Fields[] };
+    calls?.forEach((call) => delete call.index);
+  }
+  return {
+    ...completion,
+    object: 'chat.completion',
+    choices: [...choices.values()],
+  } as unknown as ChatCompletion;
+}
+
+/** Adds a delta to what came before it: pieces of text are joined, lists go on or by their index. */
+function merge(into: Fields, delta: Fields) {
+  for (const [key, value] of Object.entries(delta)) {
+    // It would reach the prototype of every object.
+    if (key === '__proto__') continue;
+    const before = into[key];
+    if (value === null || value === undefined) {
+      into[key] ??= value;
+    } else if (typeof value === 'string' && typeof before === 'string') {
+      into[key] = WHOLE.has(key) ? value || before : before + value;
+    } else if (Array.isArray(value)) {
+      const list = (into[key] ??= []) as unknown[];
+      for (const item of value as unknown[]) mergeItem(list, item);
+    } else if (typeof value === 'object') {
+      merge((into[key] ??= {}) as Fields, value as Fields);
+    } else {
+      into[key] = value;
+    }
+  }
+}
+
+function mergeItem(list: unknown[], item: unknown) {
+  const { index } = Object(item) as Fields;
+  const same = index !== undefined && list.find((other) => (other as Fields).index === index);
+  if (same) merge(same as Fields, item as Fields);
+  else list.push(typeof item === 'object' ? structuredClone(item) : item);
+}

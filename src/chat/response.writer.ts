@@ -1,0 +1,39 @@
+import type { Response } from 'express';
+import { finalize } from 'rxjs';
+import type { Entry } from '../runs/entry.js';
+import type { WrittenDialect } from './dialects/dialect.js';
+import type { Viewer } from './viewer.js';
+
+/** What keeps caches and proxies from holding a stream back. */
+const STREAM_HEADERS = {
+  'Cache-Control': 'no-cache, no-store, no-transform',
+  'X-Accel-Buffering': 'no',
+};
+
+/**
+ * Writes a run in a dialect that `@Sse` has no words for. Resolves when all is written or the
+ * client has left.
+ */
+export function writeResponse(
+  viewer: Viewer,
+  dialect: WrittenDialect,
+  response: Response,
+): Promise<void> {
+  response.status(200).set({ ...STREAM_HEADERS, 'Content-Type': dialect.contentType });
+  response.flushHeaders();
+  return new Promise((resolve) => {
+    let last: Entry | undefined;
+    viewer.batches.pipe(finalize(resolve)).subscribe({
+      next: (batch) => {
+        last = batch.at(-1) ?? last;
+        const text = batch.length === 0 ? dialect.heartbeat : batch.map(dialect.encode).join('');
+        if (text !== '') response.write(text);
+      },
+      complete: () => {
+        const broken = dialect.onFailure === 'break-off' && last?.type !== 'done';
+        if (broken) response.socket?.destroySoon();
+        else response.end();
+      },
+    });
+  });
+}

@@ -1,0 +1,148 @@
+import type { Response } from 'express';
+import { Observable, Subscription, type Subscriber } from 'rxjs';
+import { isTerminal, type Entry, type Terminal } from '../runs/entry.js';
+import type { Run } from '../runs/run.js';
+import { onClientGone } from './client-gone.js';
+
+/** A viewer hands over about this much and waits until the response took it, in characters. */
+const BATCH_LENGTH = 65_536;
+
+/** What an entry costs on the wire beside its content, in characters. */
+const ENTRY_OVERHEAD = 64;
+
+export interface ViewerOptions {
+  /** Silence after which the client is shown that the connection lives, in milliseconds. */
+  heartbeatMs: number;
+  /** How long a client may read nothing while something waits for it, in milliseconds. */
+  writeTimeoutMs: number;
+}
+
+/**
+ * One response's view of a run: a cursor over its log. It holds the run from its construction until
+ * it is released, which the client's leaving does in every phase.
+ *
+ * A viewer never queues. What the response can't take yet stays in the run's log, so a reader that
+ * stalls costs one batch and keeps nobody else waiting.
+ */
+export class Viewer {
+  /**
+   * The run's entries after the cursor, as the response can take them; an empty batch is a
+   * heartbeat. Completes after the terminal entry.
+   */
+  readonly batches: Observable<readonly Entry[]>;
+
+  /** Everything held for the client's sake. */
+  private readonly holding = new Subscription();
+  private onActivity: () => void = () => undefined;
+
+  constructor(
+    readonly run: Run,
+    private readonly response: Response,
+    private readonly options: ViewerOptions,
+    private cursor = 0,
+  ) {
+    this.batches = new Observable((subscriber) => this.pump(subscriber));
+    this.holding.add(onClientGone(response, () => this.release()));
+    this.holding.add(run.activity.subscribe(() => this.onActivity()));
+  }
+
+  /** Lets the run go. The last viewer's leaving cancels it. */
+  release() {
+    this.holding.unsubscribe();
+  }
+
+  /**
+   * Resolves when there is something to show, or nobody to show it to.
+   * @throws {ChatError} the failure of a run that never had anything to show
+   */
+  async opened(): Promise<void> {
+    const { log } = this.run;
+    await this.until(() => log.isOpen);
+    const { terminal } = log;
+    if (terminal?.type === 'error' && log.entries.length === 2) {
+      this.release();
+      throw terminal.error;
+    }
+  }
+
+  /** Resolves with the run's end, or with nothing when the client left before it. */
+  async finished(): Promise<Terminal | undefined> {
+    const { log } = this.run;
+    await this.until(() => log.terminal !== undefined);
+    this.release();
+    return log.terminal;
+  }
+
+  private until(condition: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      this.onActivity = () => {
+        if (condition()) resolve();
+      };
+      this.onActivity();
+      this.holding.add(resolve);
+    });
+  }
+
+  private pump(subscriber: Subscriber<readonly Entry[]>) {
+    const { response } = this;
+    const { heartbeatMs, writeTimeoutMs } = this.options;
+    let writtenAt = performance.now();
+    /** Whether a pull is to come: one a turn of the event loop, so that what is ready is joined. */
+    let isPulling = true;
+
+    const pull = () => {
+      if (subscriber.closed) return;
+      if (response.writableNeedDrain) {
+        // Whoever writes for us gets this turn to write what it still holds.
+        response.once('drain', () => setImmediate(pull));
+        return;
+      }
+      const batch = this.nextBatch();
+      isPulling = batch.length > 0;
+      if (!isPulling) return;
+      writtenAt = performance.now();
+      subscriber.next(batch);
+      if (isTerminal(batch.at(-1)!)) subscriber.complete();
+      else setImmediate(pull);
+    };
+    const beat = () => {
+      const silence = performance.now() - writtenAt;
+      if (silence >= heartbeatMs && !response.writableNeedDrain) {
+        writtenAt = performance.now();
+        subscriber.next([]);
+      }
+      heartbeat = setTimeout(beat, silence < heartbeatMs ? heartbeatMs - silence : heartbeatMs);
+    };
+    let heartbeat = setTimeout(beat, heartbeatMs);
+    subscriber.add(() => clearTimeout(heartbeat));
+    subscriber.add(() => this.release());
+    this.holding.add(() => subscriber.complete());
+
+    // Node counts every byte that the client takes as activity, also within one write.
+    response.setTimeout(writeTimeoutMs, () => {
+      if (response.writableLength > 0) response.destroy();
+    });
+    this.onActivity = () => {
+      if (isPulling) return;
+      isPulling = true;
+      process.nextTick(pull);
+    };
+    pull();
+  }
+
+  private nextBatch(): readonly Entry[] {
+    const { entries } = this.run.log;
+    const start = this.cursor;
+    let length = 0;
+    while (this.cursor < entries.length && length < BATCH_LENGTH) {
+      length += lengthOf(entries[this.cursor]!);
+      this.cursor += 1;
+    }
+    return entries.slice(start, this.cursor);
+  }
+}
+
+function lengthOf({ data }: Entry): number {
+  const content = 'content' in data ? data.content : 'arguments' in data ? data.arguments : '';
+  return ENTRY_OVERHEAD + content.length;
+}

@@ -1,0 +1,116 @@
+import { registerAs, type ConfigType } from '@nestjs/config';
+import { z } from 'zod';
+import { isLoopback } from './loopback.js';
+
+const text = z.string().optional();
+const url = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }).optional();
+const MEBIBYTE = 2 ** 20;
+
+const flag = (fallback: boolean) =>
+  z
+    .enum(['on', 'off'], { error: 'expected on or off' })
+    .transform((value) => value === 'on')
+    .default(fallback);
+
+function whole(fallback: number, min = 1, max = 2 ** 31 - 1) {
+  const error = `expected a whole number from ${min} to ${max}`;
+  return z
+    .string()
+    .regex(/^\d+$/, { error })
+    .transform(Number)
+    .pipe(z.number().min(min, { error }).max(max, { error }))
+    .default(fallback);
+}
+
+/** The environment Sluice reads, with the defaults that `.env.example` shows. */
+const environment = z
+  .object({
+    PORT: whole(3000, 0, 65_535),
+    HOST: z.string().default('127.0.0.1'),
+    LOG_LEVEL: z
+      .enum(['fatal', 'error', 'warn', 'log', 'debug', 'verbose'], {
+        error: 'expected fatal, error, warn, log, debug or verbose',
+      })
+      .default('log'),
+    DOCS: flag(true),
+
+    DEFAULT_MODEL: text,
+    SYSTEM_PROMPT: text,
+
+    API_KEYS: z
+      .string()
+      .default('')
+      .transform((list) => list.split(',').map((entry) => entry.trim()))
+      .transform((list) => list.filter((entry) => entry !== '').map(parseKey)),
+    AUTH: flag(true),
+
+    OPENAI_API_KEY: text,
+    OPENAI_BASE_URL: url,
+    OPENAI_MODEL: z.string().default('gpt-4o-mini'),
+    AZURE_OPENAI_ENDPOINT: url,
+    AZURE_OPENAI_API_KEY: text,
+    AZURE_OPENAI_KEY: text,
+    AZURE_OPENAI_DEPLOYMENT: text,
+    AZURE_OPENAI_CHATGPT_DEPLOYMENT: text,
+    AZURE_OPENAI_API_VERSION: text,
+    OPENAI_API_VERSION: text,
+    OLLAMA_BASE_URL: url,
+    OLLAMA_MODEL: text,
+    DEMO: flag(true).optional(),
+
+    CONNECT_TIMEOUT_MS: whole(5_000),
+    FIRST_TOKEN_TIMEOUT_MS: whole(120_000),
+    IDLE_TIMEOUT_MS: whole(60_000),
+    TOTAL_TIMEOUT_MS: whole(900_000),
+    WRITE_TIMEOUT_MS: whole(30_000),
+    COMMIT_AFTER_MS: whole(10_000),
+    HEARTBEAT_MS: whole(15_000),
+    MAX_BODY_BYTES: whole(20 * MEBIBYTE),
+    MAX_RUN_BYTES: whole(64 * MEBIBYTE),
+  })
+  .superRefine((env, context) => {
+    const invalid = (path: keyof typeof env, message: string) =>
+      context.addIssue({ code: 'custom', path: [path], message });
+    if (env.AUTH && env.API_KEYS.length === 0 && !isLoopback(env.HOST)) {
+      invalid('HOST', 'expected a loopback address, or API_KEYS, or AUTH=off to serve everybody');
+    }
+    if (env.AZURE_OPENAI_ENDPOINT) {
+      if (!(env.AZURE_OPENAI_API_KEY ?? env.AZURE_OPENAI_KEY)) {
+        invalid('AZURE_OPENAI_API_KEY', 'expected a key, as AZURE_OPENAI_ENDPOINT is set');
+      }
+      if (!(env.AZURE_OPENAI_DEPLOYMENT ?? env.AZURE_OPENAI_CHATGPT_DEPLOYMENT)) {
+        invalid('AZURE_OPENAI_DEPLOYMENT', 'expected a name, as AZURE_OPENAI_ENDPOINT is set');
+      }
+    }
+  });
+
+/** `name:key`, or a key alone, which is then called by its place in the list. */
+function parseKey(entry: string, index: number): { name: string; key: string } {
+  const colon = entry.indexOf(':');
+  return colon > 0
+    ? { name: entry.slice(0, colon), key: entry.slice(colon + 1) }
+    : { name: `key-${index + 1}`, key: entry };
+}
+
+/** Stops the start. Names every bad variable and what was expected of it, never its value. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** @throws {ConfigError} when a variable has a value that Sluice can't work with. */
+export function parseEnvironment(env: NodeJS.ProcessEnv) {
+  const set = Object.entries(env).filter(([, value]) => value !== '');
+  const result = environment.safeParse(Object.fromEntries(set));
+  if (result.success) return result.data;
+  const lines = result.error.issues.map(({ path, message }) => `  ${path.join('.')}: ${message}`);
+  throw new ConfigError(`The configuration is not valid:\n${lines.join('\n')}`);
+}
+
+const config = registerAs('sluice', () => parseEnvironment(process.env));
+
+export type Config = ConfigType<typeof config>;
+
+/** Injects the validated environment: `@Inject(CONFIG) config: Config`. */
+export const CONFIG = config.KEY;
+
+export default config;

@@ -1,0 +1,44 @@
+import type {
+  ChatCompletionChunk,
+  ChatCompletionMessageParam,
+} from 'openai/resources/chat/completions';
+import type { Observable } from 'rxjs';
+
+/**
+ * OpenAI's chat-completions request without `model` and `stream`, which Sluice decides. Parameters
+ * that Sluice does not know travel to the provider untouched.
+ */
+export interface ChatRequest {
+  messages: ChatCompletionMessageParam[];
+  n?: number | null;
+  [parameter: string]: unknown;
+}
+
+/** One chunk of a provider's output, in OpenAI's form. */
+export interface Frame {
+  chunk: ChatCompletionChunk;
+  /** The chunk's JSON as upstream wrote it, where upstream spoke this form. */
+  json?: string;
+}
+
+/**
+ * A service that generates text. One adapter an upstream protocol.
+ *
+ * `stream()` is cold: subscribing opens the upstream request, unsubscribing aborts it and closes
+ * its socket, in every phase. It emits chunks in order and then
+ * - completes, when upstream said `[DONE]` (Ollama: `done:true`) or ended its body cleanly. That
+ *   every choice has a finish reason is the run's to verify;
+ * - or errors with a `ChatError`, at once, whatever else went wrong.
+ */
+export interface ChatProvider {
+  /** The name before the slash in a model's name. */
+  readonly name: string;
+  /** Models to list; the first is the default. */
+  readonly models: readonly [string, ...string[]];
+  /** True when no model exists but the listed ones: a name meant for nobody gets the default. */
+  readonly closed?: boolean;
+  stream(model: string, request: ChatRequest): Observable<Frame>;
+}
+
+/** The configured providers, the one that answers for unknown model names first. */
+export const CHAT_PROVIDERS = Symbol('CHAT_PROVIDERS');

@@ -1,0 +1,94 @@
+import type { IncomingMessage } from 'node:http';
+import { Observable, type Subscriber } from 'rxjs';
+import { ChatError, toChatError } from '../../errors/chat-error.js';
+import { LineDecoder } from './line-decoder.js';
+
+/** After the last line upstream gets this long to end its body, which keeps the connection. */
+const BODY_END_MS = 1_000;
+
+/** Turns lines into values. Returns true at the line after which upstream has no more to say. */
+export type LineParser = (line: string) => boolean;
+
+/**
+ * A cold stream over the lines of an upstream's answer. Unsubscribing aborts the request and closes
+ * its socket.
+ *
+ * @param open sends the request; its promise may reject with what the stream shall fail with
+ * @param parser makes the parser of one answer, which emits to `subscriber`
+ * @param maxLineLength in characters, so that an endless line is an error and not all memory
+ */
+export function streamLines<T>(
+  open: (signal: AbortSignal) => Promise<IncomingMessage>,
+  parser: (subscriber: Subscriber<T>) => LineParser,
+  maxLineLength: number,
+): Observable<T> {
+  return new Observable((subscriber) => {
+    const controller = new AbortController();
+    let body: IncomingMessage | undefined;
+    let saidAll = false;
+
+    const read = (response: IncomingMessage) => {
+      body = response;
+      const parse = parser(subscriber);
+      const lines = new LineDecoder((line) => {
+        saidAll = parse(line);
+        if (saidAll) subscriber.complete();
+        return !subscriber.closed;
+      });
+      response.on('data', (bytes: Buffer) => {
+        if (subscriber.closed) return;
+        try {
+          lines.push(bytes);
+          if (lines.pendingLength > maxLineLength) {
+            const message = `The provider sent a line of over ${maxLineLength} characters.`;
+            throw new ChatError('provider_malformed', message);
+          }
+        } catch (error) {
+          subscriber.error(toChatError(error));
+        }
+      });
+      response.on('end', () => {
+        if (lines.pendingLength === 0) subscriber.complete();
+        else subscriber.error(truncated());
+      });
+      // A body without its last HTTP chunk, or a reset; it may have come before this listener.
+      response.on('error', (cause) => subscriber.error(truncated(cause)));
+      if (response.destroyed) subscriber.error(truncated());
+    };
+
+    open(controller.signal).then(read, (error: unknown) => subscriber.error(toChatError(error)));
+
+    return () => {
+      if (saidAll && body && !body.complete) endSoon(body, controller);
+      else controller.abort();
+    };
+  });
+}
+
+function endSoon(body: IncomingMessage, controller: AbortController) {
+  const timer = setTimeout(() => controller.abort(), BODY_END_MS);
+  body.once('close', () => clearTimeout(timer));
+}
+
+function truncated(cause?: Error) {
+  return new ChatError('provider_truncated', 'The provider ended its answer early.', { cause });
+}
+
+/**
+ * Reads the body of a refusal.
+ * @param maxBytes further bytes are dropped, with the connection
+ */
+export async function readText(body: IncomingMessage, maxBytes = 65_536): Promise<string> {
+  const parts: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const part of body as AsyncIterable<Buffer>) {
+      parts.push(part);
+      length += part.length;
+      if (length > maxBytes) break;
+    }
+  } catch {
+    // What arrived of it has to do: the status alone says enough.
+  }
+  return Buffer.concat(parts).toString('utf8', 0, maxBytes);
+}

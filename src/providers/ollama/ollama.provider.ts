@@ -1,0 +1,74 @@
+import type { IncomingMessage } from 'node:http';
+import type { Observable } from 'rxjs';
+import type { Config } from '../../config/config.js';
+import type { ChatProvider, ChatRequest, Frame } from '../chat-provider.js';
+import type { HttpClient } from '../http/http-client.js';
+import { readText, streamLines } from '../http/stream-lines.js';
+import { expectContentType, refused } from '../http/upstream-error.js';
+import { chatParser } from './chat.parser.js';
+import { toOllamaRequest } from './chat-request.js';
+
+/**
+ * Ollama through its native `/api/chat`: its OpenAI-compatible route loses the errors that come in
+ * the middle of a stream.
+ */
+export class OllamaProvider implements ChatProvider {
+  readonly name = 'ollama';
+  readonly models: readonly [string];
+  private readonly url: string;
+
+  constructor(
+    private readonly config: Config,
+    private readonly http: HttpClient,
+  ) {
+    this.models = [config.OLLAMA_MODEL ?? 'llama3.2'];
+    const base = config.OLLAMA_BASE_URL ?? 'http://127.0.0.1:11434';
+    // Clients of Ollama's other routes are given the address with their path.
+    this.url = `${base.replace(/(\/(api|v1))?\/*$/, '')}/api/chat`;
+  }
+
+  static isConfigured(config: Config): boolean {
+    return Boolean(config.OLLAMA_BASE_URL ?? config.OLLAMA_MODEL);
+  }
+
+  stream(model: string, request: ChatRequest): Observable<Frame> {
+    return streamLines(
+      (signal) => this.open(model, request, signal),
+      (subscriber) => chatParser(model, subscriber),
+      this.config.MAX_RUN_BYTES,
+    );
+  }
+
+  private async open(
+    model: string,
+    request: ChatRequest,
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> {
+    const response = await this.http.request(this.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/x-ndjson' },
+      body: JSON.stringify(toOllamaRequest(model, request)),
+      signal,
+    });
+    const status = response.statusCode!;
+    if (status < 200 || status > 299) {
+      throw refused({
+        status,
+        header: (name) => response.headers[name]?.toString(),
+        message: messageOf(await readText(response)),
+      });
+    }
+    expectContentType(response.headers['content-type'], /^application\/(x-ndjson|jsonl)\b/i);
+    return response;
+  }
+}
+
+/** What a refusal's body, `{"error":"…"}`, says. */
+function messageOf(body: string): string | undefined {
+  try {
+    const { error } = JSON.parse(body) as { error?: unknown };
+    return typeof error === 'string' ? error : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,67 @@
+import { AzureOpenAI, OpenAI } from 'openai';
+import { throwError } from 'rxjs';
+import type { Config } from '../../config/config.js';
+import { ChatError } from '../../errors/chat-error.js';
+import type { ChatProvider, ChatRequest } from '../chat-provider.js';
+import type { HttpClient } from '../http/http-client.js';
+import { ChatCompletions, SDK_OPTIONS } from './chat-completions.js';
+import { sdkFetch } from './sdk-fetch.js';
+
+/** A deployment becomes a part of the URL, so nothing that means something there. */
+const DEPLOYMENT_NAME = /^[\w-][\w.-]*$/;
+
+/** Versions that mean Azure's v1 route, which has the deployment in the body. */
+const V1_VERSIONS = /^(v1|latest|preview)$/;
+
+/**
+ * Azure OpenAI with a key. A dated api-version means the route with the deployment in the path;
+ * none, or an endpoint that ends in `/openai/v1`, means the v1 route. Its models are deployments.
+ */
+export class AzureProvider implements ChatProvider {
+  readonly name = 'azure';
+  readonly models: readonly [string];
+  private readonly completions: ChatCompletions;
+
+  constructor(config: Config, http: HttpClient) {
+    this.models = [(config.AZURE_OPENAI_DEPLOYMENT ?? config.AZURE_OPENAI_CHATGPT_DEPLOYMENT)!];
+    this.completions = new ChatCompletions(azureClient(config, http), config.MAX_RUN_BYTES);
+  }
+
+  static isConfigured(config: Config): boolean {
+    return Boolean(config.AZURE_OPENAI_ENDPOINT);
+  }
+
+  stream(model: string, request: ChatRequest) {
+    if (!DEPLOYMENT_NAME.test(model)) {
+      const message = 'A deployment name has letters, digits, hyphens, underscores and dots only.';
+      return throwError(() => new ChatError('invalid_request', message, { param: 'model' }));
+    }
+    return this.completions.stream(model, request);
+  }
+}
+
+function azureClient(config: Config, http: HttpClient): OpenAI {
+  const endpoint = config.AZURE_OPENAI_ENDPOINT!.replace(/(\/openai(\/v1)?)?\/*$/, '');
+  const apiKey = (config.AZURE_OPENAI_API_KEY ?? config.AZURE_OPENAI_KEY)!;
+  const apiVersion = config.AZURE_OPENAI_API_VERSION ?? config.OPENAI_API_VERSION;
+  const options = {
+    ...SDK_OPTIONS,
+    apiKey,
+    organization: null,
+    project: null,
+    fetch: sdkFetch(http),
+  };
+  const isV1 =
+    apiVersion === undefined ||
+    V1_VERSIONS.test(apiVersion) ||
+    /\/v1\/*$/.test(config.AZURE_OPENAI_ENDPOINT!);
+  if (!isV1) {
+    return new AzureOpenAI({ ...options, baseURL: `${endpoint}/openai`, apiVersion });
+  }
+  return new OpenAI({
+    ...options,
+    baseURL: `${endpoint}/openai/v1`,
+    defaultHeaders: { 'api-key': apiKey, authorization: null },
+    ...(apiVersion === 'preview' && { defaultQuery: { 'api-version': apiVersion } }),
+  });
+}

@@ -1,0 +1,100 @@
+import { APIError, type OpenAI } from 'openai';
+import type { ChatCompletionCreateParamsStreaming } from 'openai/resources/chat/completions';
+import type { IncomingMessage } from 'node:http';
+import type { Observable } from 'rxjs';
+import { ChatError } from '../../errors/chat-error.js';
+import type { ChatRequest, Frame } from '../chat-provider.js';
+import { streamLines } from '../http/stream-lines.js';
+import { expectContentType, refused } from '../http/upstream-error.js';
+import { chunkParser } from './chunk.parser.js';
+import type { StreamResponse } from './sdk-fetch.js';
+
+/** What `new OpenAI()` gets beside the address and the key: no retry, deadline or log of its own. */
+export const SDK_OPTIONS = { maxRetries: 0, timeout: 2 ** 31 - 1, logLevel: 'off' } as const;
+
+/**
+ * OpenAI's chat completions, streamed: the SDK sends the request and reads a refusal, the stream is
+ * read here (its iterator costs ten times as much and ends silently when cut).
+ */
+export class ChatCompletions {
+  /** Models whose server refuses `stream_options`, as Azure's old versions do. */
+  private readonly withoutStreamOptions = new Set<string>();
+
+  constructor(
+    private readonly client: OpenAI,
+    private readonly maxLineLength: number,
+  ) {}
+
+  stream(model: string, request: ChatRequest): Observable<Frame> {
+    return streamLines(
+      (signal) => this.open(model, request, signal),
+      chunkParser,
+      this.maxLineLength,
+    );
+  }
+
+  private async open(
+    model: string,
+    request: ChatRequest,
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> {
+    const { stream_options, ...rest } = request;
+    const asksUsage = !this.withoutStreamOptions.has(model);
+    const body = {
+      ...rest,
+      model,
+      stream: true,
+      ...(asksUsage && {
+        stream_options: { ...(stream_options as object | undefined), include_usage: true },
+      }),
+    } as ChatCompletionCreateParamsStreaming;
+    try {
+      const response = await this.client.chat.completions.create(body, { signal }).asResponse();
+      return streamOf(response as StreamResponse);
+    } catch (error) {
+      if (asksUsage && refusesStreamOptions(error)) {
+        this.withoutStreamOptions.add(model);
+        return this.open(model, request, signal);
+      }
+      throw toChatError(error);
+    }
+  }
+}
+
+function streamOf({ stream }: StreamResponse): IncomingMessage {
+  try {
+    expectContentType(stream.headers['content-type'], /^text\/event-stream\b/i);
+    return stream;
+  } catch (error) {
+    stream.destroy();
+    throw error;
+  }
+}
+
+function refusesStreamOptions(error: unknown): boolean {
+  return (
+    error instanceof APIError &&
+    error.status === 400 &&
+    /stream_options/.test(`${error.param ?? ''} ${error.message}`)
+  );
+}
+
+function toChatError(error: unknown): unknown {
+  if (!(error instanceof APIError)) return error;
+  // The SDK wraps what the connection failed with.
+  if (error.cause instanceof ChatError) return error.cause;
+  if (error.status === undefined) {
+    return new ChatError('provider_unavailable', 'The provider could not be reached.', {
+      cause: error,
+    });
+  }
+  const said = error.error as { message?: unknown } | undefined;
+  return refused({
+    status: error.status as number,
+    header: (name) => (error.headers as Headers | undefined)?.get(name),
+    message: typeof said?.message === 'string' ? said.message : undefined,
+    type: error.type,
+    code: error.code as string | null | undefined,
+    param: error.param,
+  });
+}

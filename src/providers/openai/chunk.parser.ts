@@ -1,0 +1,53 @@
+import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
+import type { Subscriber } from 'rxjs';
+import { ChatError } from '../../errors/chat-error.js';
+import type { Frame } from '../chat-provider.js';
+import type { LineParser } from '../http/stream-lines.js';
+
+type Parsed = ChatCompletionChunk & { error?: unknown };
+
+/**
+ * Reads the server-sent events of a chat completion: each event's data is a chunk's JSON or, last,
+ * `[DONE]`. Other fields and comments say nothing here.
+ */
+export function chunkParser(subscriber: Subscriber<Frame>): LineParser {
+  let data: string | undefined;
+  return (line) => {
+    if (line.startsWith('data:')) {
+      const value = line.slice(line.startsWith(' ', 5) ? 6 : 5);
+      data = data === undefined ? value : `${data}\n${value}`;
+    } else if (line === '' && data !== undefined) {
+      const json = data;
+      data = undefined;
+      if (json.trim() === '[DONE]') return true;
+      if (json !== '') subscriber.next({ chunk: parseChunk(json), json });
+    }
+    return false;
+  };
+}
+
+function parseChunk(json: string): ChatCompletionChunk {
+  const chunk = parseObject(json);
+  if (chunk.error) throw inBandError(chunk.error);
+  return chunk;
+}
+
+function parseObject(json: string): Parsed {
+  try {
+    const value = JSON.parse(json) as Parsed | null;
+    if (typeof value === 'object' && value !== null) return value;
+  } catch {
+    // Told below, without the text: it is a piece of somebody's answer.
+  }
+  throw new ChatError('provider_malformed', 'The provider sent a chunk that is not a JSON object.');
+}
+
+function inBandError(error: unknown): ChatError {
+  const { message, type, code, param } = (
+    typeof error === 'object' ? error : { message: error }
+  ) as Record<string, unknown>;
+  const text = (value: unknown) => (value == null ? null : String(value as string | number));
+  return new ChatError('provider_error', text(message) ?? 'The provider reported an error.', {
+    upstream: { type: text(type), code: text(code), param: text(param) },
+  });
+}

@@ -1,0 +1,32 @@
+import type { IncomingMessage } from 'node:http';
+import { HttpClient } from '../http/http-client.js';
+import { readText } from '../http/stream-lines.js';
+
+/** A successful answer whose body stays a Node stream: web streams cost more than the parsing. */
+export class StreamResponse extends Response {
+  constructor(
+    readonly stream: IncomingMessage,
+    init: ResponseInit,
+  ) {
+    super(null, init);
+  }
+}
+
+/** The `fetch` that the SDK sends its requests with. A refusal's body is read, a stream is not. */
+export function sdkFetch(http: HttpClient): typeof fetch {
+  return async (input, init) => {
+    const message = await http.request(input instanceof Request ? input.url : String(input), {
+      method: init!.method!,
+      headers: Object.fromEntries(new Headers(init!.headers)),
+      body: init!.body as string,
+      signal: init!.signal!,
+    });
+    const status = message.statusCode!;
+    const headers = new Headers(
+      Object.entries(message.headers).map(([name, value]): [string, string] => [name, String(value)]),
+    );
+    if (status >= 200 && status < 300) return new StreamResponse(message, { status, headers });
+    const text = await readText(message);
+    return new Response(status === 304 ? null : text, { status, headers });
+  };
+}

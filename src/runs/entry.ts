@@ -1,0 +1,54 @@
+import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
+import type { CompletionUsage } from 'openai/resources/completions';
+import type { ChatError, ErrorCode } from '../errors/chat-error.js';
+
+/** The provider's count of tokens, with all it says of them. */
+export type Usage = CompletionUsage & { source: 'provider' };
+
+/** An event of the native dialect: its name and its data. */
+export type RunEvent =
+  | { type: 'start'; data: { id: string; model: string; created: number } }
+  | { type: 'message' | 'reasoning' | 'refusal'; data: { content: string } }
+  | { type: 'tool_call'; data: ToolCallDelta }
+  | Terminal;
+
+/** The last event of a run; there is exactly one. */
+export type Terminal =
+  | { type: 'done'; data: { finish_reason: string; model: string; usage: Usage | null } }
+  | { type: 'cancelled'; data: { usage: Usage | null } }
+  | { type: 'error'; data: Failure; error: ChatError };
+
+/** A piece of a tool call: `id` and `name` come once, `arguments` is a piece of JSON. */
+export interface ToolCallDelta {
+  index: number;
+  id?: string;
+  name?: string;
+  arguments: string;
+}
+
+export interface Failure {
+  code: ErrorCode;
+  message: string;
+  retryable: boolean;
+  usage: Usage | null;
+}
+
+/** A chunk on its way to OpenAI's clients: upstream's own JSON, or what had to be changed. */
+export type OutputChunk = string | ChatCompletionChunk;
+
+/** What an event becomes in the log: the event and the chunks that travel with it. */
+export type Draft = RunEvent & {
+  chunks?: readonly OutputChunk[];
+  /** On `done`: the chunk with the usage, for clients that asked for it. */
+  usageChunk?: ChatCompletionChunk;
+};
+
+/** An entry of a run's log. */
+export type Entry = Draft & {
+  /** The entry's number, from 1 without gaps. */
+  seq: number;
+};
+
+export function isTerminal(event: RunEvent): event is Terminal {
+  return event.type === 'done' || event.type === 'cancelled' || event.type === 'error';
+}

@@ -1,0 +1,42 @@
+import { Subject } from 'rxjs';
+import { isTerminal, type Draft, type Entry, type Terminal } from './entry.js';
+
+/**
+ * The numbered entries of a run, in one array that all its viewers share. As a Subject it only says
+ * that there is more: a viewer reads the entries here, from its cursor and at its own pace.
+ */
+export class RunLog extends Subject<Draft> {
+  readonly entries: Entry[] = [];
+
+  /** @param first the entry that opens the log, before whatever else comes first */
+  constructor(private readonly first: Draft) {
+    super();
+  }
+
+  /** The last entry, once the run is over. */
+  get terminal(): (Entry & Terminal) | undefined {
+    const last = this.entries.at(-1);
+    return last && isTerminal(last) ? last : undefined;
+  }
+
+  /** Whether anything happened yet. From then on a viewer's answer has begun. */
+  get isOpen(): boolean {
+    return this.entries.length > 0;
+  }
+
+  open() {
+    if (this.isOpen) return;
+    this.append(this.first);
+    super.next(this.first);
+  }
+
+  override next(draft: Draft) {
+    if (!this.isOpen) this.append(this.first);
+    this.append(draft);
+    super.next(draft);
+  }
+
+  private append(draft: Draft) {
+    this.entries.push(Object.assign(draft, { seq: this.entries.length + 1 }));
+  }
+}
