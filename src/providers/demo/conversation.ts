@@ -10,7 +10,7 @@ export function textOf({ content }: Message): string {
 
 /** What the user said last; empty where nothing was said. */
 export function lastText(messages: Message[]): string {
-  const last = messages.findLast(({ role }) => role === 'user');
+  const last = messages.filter(({ role }) => role === 'user').at(-1);
   return last ? textOf(last) : '';
 }
 

@@ -1,24 +1,34 @@
 import { z } from 'zod';
 import type { ToolCall } from './steps.js';
 
-/** JSON Schema, as much of it as a plausible value needs; the rest is as if it were not there. */
-const schema = z
+/** JSON Schema, as much of it as a plausible value needs. */
+interface Schema {
+  type?: string | string[];
+  enum?: unknown[];
+  default?: unknown;
+  minimum?: number;
+  required?: string[];
+  properties?: Record<string, Schema>;
+  items?: Schema;
+}
+
+/** What is written otherwise counts as any value. */
+const schema: z.ZodType<Schema> = z
   .object({
     type: z.union([z.string(), z.array(z.string())]).optional(),
     enum: z.array(z.unknown()).optional(),
     default: z.unknown().optional(),
     minimum: z.number().optional(),
     required: z.array(z.string()).optional(),
-    get properties() {
-      return z.record(z.string(), schema).optional();
-    },
-    get items() {
-      return schema.optional();
-    },
+    properties: z
+      .record(
+        z.string(),
+        z.lazy(() => schema),
+      )
+      .optional(),
+    items: z.lazy(() => schema).optional(),
   })
   .catch({});
-
-type Schema = z.infer<typeof schema>;
 
 const toolsOfRequest = z.tuple(
   [z.object({ function: z.object({ name: z.string(), parameters: schema.optional() }) })],

@@ -31,6 +31,7 @@ const chatLine = z.object({
 
 type ChatLine = z.infer<typeof chatLine>;
 type Choice = ChatCompletionChunk.Choice;
+type Logprobs = ChatCompletionChunk.Choice.Logprobs;
 
 /** Reads the lines of an answer and emits OpenAI's chunks; the line with `done` is the last. */
 export function chatParser(model: string, subscriber: Subscriber<Frame>): LineParser {
@@ -111,10 +112,8 @@ function deltaOf(message: ChatLine['message'], toolCallsBefore: number): Delta {
 }
 
 /** Ollama's log probabilities have the form of OpenAI's. */
-function logprobsOf({ logprobs }: ChatLine): Choice['logprobs'] {
-  if (!logprobs?.length) return undefined;
-  const content = logprobs as NonNullable<Choice['logprobs']>['content'];
-  return { content, refusal: null };
+function logprobsOf({ logprobs }: ChatLine): Logprobs | undefined {
+  return logprobs?.length ? { content: logprobs as Logprobs['content'], refusal: null } : undefined;
 }
 
 /** Ollama's other reasons, `load` and `unload`, end an answer without text. */

@@ -1,0 +1,22 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import request from 'supertest';
+import { startApp, type RunningApp } from '../support/app.js';
+import { parseSse } from '../support/sse.js';
+
+describe('a server without any configuration', () => {
+  let server: RunningApp;
+  beforeAll(async () => {
+    server = await startApp();
+  });
+  afterAll(() => server.close());
+
+  it('streams the demo over POST and ends in done', async () => {
+    const response = await request(server.url)
+      .post('/v1/chat/stream')
+      .send({ messages: [{ role: 'user', content: 'やっほ' }], model: 'demo/echo' })
+      .expect(200)
+      .expect('content-type', 'text/event-stream');
+    const { events } = parseSse(response.text);
+    expect(events.map(({ event }) => event)).toEqual(['start', 'message', 'message', 'done']);
+  });
+});
