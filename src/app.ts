@@ -1,7 +1,6 @@
 import type { LogLevel } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import type { Server } from 'node:http';
 import { AppModule } from './app.module.js';
 import { CONFIG, type Config } from './config/config.js';
 import { expectJson } from './http/expect-json.js';
@@ -31,7 +30,7 @@ export async function createApp(logLevels?: LogLevel[]): Promise<NestExpressAppl
   app.use(expectJson);
   app.useBodyParser('json', { limit: config.MAX_BODY_BYTES });
   if (config.DOCS) setUpDocs(app);
-  const server = app.getHttpServer() as Server;
+  const server = app.getHttpServer();
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   return app;
 }

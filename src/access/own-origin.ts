@@ -24,5 +24,8 @@ function hostname(url: string): string {
 }
 
 function denied(whom: string): ChatError {
-  return new ChatError('permission_denied', `Without API_KEYS this server does not answer ${whom}.`);
+  return new ChatError(
+    'permission_denied',
+    `Without API_KEYS this server does not answer ${whom}.`,
+  );
 }

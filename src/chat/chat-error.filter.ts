@@ -1,4 +1,10 @@
-import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import {
+  Catch,
+  HttpException,
+  Logger,
+  type ArgumentsHost,
+  type ExceptionFilter,
+} from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { STATUS_CODES } from 'node:http';
 import { ChatError, toChatError } from '../errors/chat-error.js';
@@ -34,7 +40,9 @@ function exceptionToChatError(exception: unknown): ChatError {
   const status = statusOf(exception);
   if (status === undefined || status >= 500) return toChatError(exception);
   const message =
-    status === 404 ? 'There is no such route.' : `${STATUS_CODES[status]}: ${(exception as Error).message}`;
+    status === 404
+      ? 'There is no such route.'
+      : `${STATUS_CODES[status]}: ${(exception as Error).message}`;
   return new ChatError('invalid_request', message, { status });
 }
 

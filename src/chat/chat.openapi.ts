@@ -112,7 +112,10 @@ function ApiErrors() {
           message: { type: 'string' },
           type: { type: 'string' },
           param: { type: 'string', nullable: true },
-          code: { type: 'string', description: `One of ${ERROR_CODES.join(', ')}; or the provider's own.` },
+          code: {
+            type: 'string',
+            description: `One of ${ERROR_CODES.join(', ')}; or the provider's own.`,
+          },
         },
       },
     },

@@ -20,7 +20,7 @@ export class ChatService {
    * Starts a run and views it in `response`.
    * @throws {ChatError} when the request can't be a run, or the client is no longer there
    */
-  start({ model, stream: _stream, ...request }: ChatRequestBody, response: Response): Viewer {
+  start({ model, stream, ...request }: ChatRequestBody, response: Response): Viewer {
     if (isClientGone(response)) throw new ChatError('cancelled', 'The client left.');
     const run = this.runs.create(model ?? undefined, request as ChatRequest);
     response.setHeader('Sluice-Run-Id', run.id);

@@ -1,8 +1,6 @@
-import type {
-  ChatCompletionChunk,
-  ChatCompletionMessageParam,
-} from 'openai/resources/chat/completions';
+import type { ChatCompletionMessageParam } from 'openai/resources/chat/completions';
 import type { Observable } from 'rxjs';
+import type { UpstreamChunk } from './chunk.js';
 
 /**
  * OpenAI's chat-completions request without `model` and `stream`, which Sluice decides. Parameters
@@ -16,7 +14,7 @@ export interface ChatRequest {
 
 /** One chunk of a provider's output, in OpenAI's form. */
 export interface Frame {
-  chunk: ChatCompletionChunk;
+  chunk: UpstreamChunk;
   /** The chunk's JSON as upstream wrote it, where upstream spoke this form. */
   json?: string;
 }

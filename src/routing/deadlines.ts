@@ -49,7 +49,8 @@ export function deadlines({ firstToken, idle, total }: Deadlines): MonoTypeOpera
       subscriber.add(
         source.subscribe({
           next: (frame) => {
-            if (frame.chunk.choices?.some(({ delta }) => hasContent(delta))) contentAt = performance.now();
+            if (frame.chunk.choices?.some(({ delta }) => hasContent(delta)))
+              contentAt = performance.now();
             subscriber.next(frame);
           },
           error: (error: unknown) => subscriber.error(error),

@@ -56,15 +56,13 @@ export class RouterService {
   /** A cold stream of the target's output, within the deadlines. */
   generate({ provider, model }: Target, request: ChatRequest): Observable<Frame> {
     const { FIRST_TOKEN_TIMEOUT_MS, IDLE_TIMEOUT_MS, TOTAL_TIMEOUT_MS } = this.config;
-    return provider
-      .stream(model, withSystemPrompt(request, this.config.SYSTEM_PROMPT))
-      .pipe(
-        deadlines({
-          firstToken: FIRST_TOKEN_TIMEOUT_MS,
-          idle: IDLE_TIMEOUT_MS,
-          total: TOTAL_TIMEOUT_MS,
-        }),
-      );
+    return provider.stream(model, withSystemPrompt(request, this.config.SYSTEM_PROMPT)).pipe(
+      deadlines({
+        firstToken: FIRST_TOKEN_TIMEOUT_MS,
+        idle: IDLE_TIMEOUT_MS,
+        total: TOTAL_TIMEOUT_MS,
+      }),
+    );
   }
 }
 

@@ -4,10 +4,11 @@ import type { CompletionUsage } from 'openai/resources/completions';
 import { Subject } from 'rxjs';
 import { ChatError } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
-import type { Delta } from '../providers/chunk.js';
+import type { UpstreamChoice, UpstreamChunk, Delta } from '../providers/chunk.js';
 import type { Draft, OutputChunk, Terminal, Usage } from './entry.js';
 
 type Choice = ChatCompletionChunk.Choice;
+type FinishReason = Choice['finish_reason'];
 
 const OBJECT = 'chat.completion.chunk';
 
@@ -23,9 +24,9 @@ export class Transcriber {
 
   private readonly finishReasons = new Map<number, string>();
   private identity?: Pick<ChatCompletionChunk, 'id' | 'created' | 'object' | 'model'>;
-  private lastWithUsage?: ChatCompletionChunk;
+  private lastWithUsage?: UpstreamChunk;
   /** What frames without choices say, such as Azure's prompt filter: it travels with the next. */
-  private extras?: Partial<ChatCompletionChunk>;
+  private extras?: UpstreamChunk;
   /** Chunks without content: they travel with the next event. */
   private pending: OutputChunk[] = [];
 
@@ -46,19 +47,22 @@ export class Transcriber {
   /** @returns the events that the frame amounts to, in order; none while it has no content */
   add({ chunk, json }: Frame): Draft[] {
     if (chunk.usage) this.lastWithUsage = chunk;
-    if (!Array.isArray(chunk.choices) || chunk.choices.length === 0) {
+    const { choices } = chunk;
+    if (!Array.isArray(choices) || choices.length === 0) {
       if (!chunk.usage) this.extras = { ...this.extras, ...chunk };
       return [];
     }
-    const events = chunk.choices.flatMap(({ delta }) => eventsOf(delta));
-    const finishing = chunk.choices.filter((choice) => this.finishes(choice));
-    if (this.isClean(chunk, events.length > 0, finishing.length)) {
-      this.send(json ?? chunk, events);
+    const events = choices.flatMap(({ delta }) => eventsOf(delta));
+    const finishing = choices.filter((choice) => this.finishes(choice));
+    const together = events.length > 0 ? [] : finishing;
+    if (this.isClean(chunk, choices, together)) {
+      this.send(json ?? (chunk as ChatCompletionChunk), events);
     } else {
-      const apart = events.length > 0 ? finishing : [];
-      const clean = this.clean(chunk, events.length > 0 ? [] : finishing);
+      const clean = this.clean(chunk, choices, together);
       this.send(clean, events);
-      if (apart.length > 0) this.send({ ...clean, choices: apart.map(finishOnly) });
+      if (finishing.length > together.length) {
+        this.send({ ...clean, choices: finishing.map(finishOnly) });
+      }
     }
     if (finishing.length > 0 && this.finishReasons.size >= this.choices) this.finished.next();
     return events;
@@ -96,20 +100,24 @@ export class Transcriber {
   }
 
   /** Whether a choice ends with this chunk; some services repeat the reason. */
-  private finishes({ index, finish_reason }: Choice): boolean {
+  private finishes({ index = 0, finish_reason }: UpstreamChoice): boolean {
     if (!finish_reason || this.finishReasons.has(index)) return false;
     this.finishReasons.set(index, finish_reason);
     return true;
   }
 
-  private isClean(chunk: ChatCompletionChunk, hasContent: boolean, finishing: number): boolean {
+  /** @param finishing the choices that may have a finish reason */
+  private isClean(
+    chunk: UpstreamChunk,
+    choices: UpstreamChoice[],
+    finishing: UpstreamChoice[],
+  ): boolean {
     this.identity ??= {
       id: chunk.id || `chatcmpl-${randomUUID()}`,
       created: chunk.created || Math.floor(Date.now() / 1000),
       object: OBJECT,
       model: chunk.model || this.target,
     };
-    const expectedFinishing = hasContent ? 0 : finishing;
     return (
       chunk.id === this.identity.id &&
       chunk.created === this.identity.created &&
@@ -117,26 +125,29 @@ export class Transcriber {
       Boolean(chunk.model) &&
       !chunk.usage &&
       !this.extras &&
-      chunk.choices.every(isCompleteChoice) &&
-      chunk.choices.filter(({ finish_reason }) => finish_reason).length === expectedFinishing
+      choices.every(isComplete) &&
+      choices.filter(({ finish_reason }) => finish_reason).length === finishing.length
     );
   }
 
   /** @param finishing the choices that keep their finish reason */
-  private clean(chunk: ChatCompletionChunk, finishing: Choice[]): ChatCompletionChunk {
-    const { usage: _usage, ...rest } = chunk;
+  private clean(
+    { usage, ...chunk }: UpstreamChunk,
+    choices: UpstreamChoice[],
+    finishing: UpstreamChoice[],
+  ): ChatCompletionChunk {
     const { extras } = this;
     this.extras = undefined;
     return {
       ...extras,
-      ...rest,
+      ...chunk,
       ...this.identity!,
       model: chunk.model || this.identity!.model,
-      choices: chunk.choices.map((choice) => ({
+      choices: choices.map((choice) => ({
         ...choice,
         index: choice.index ?? 0,
         delta: completeDelta(choice.delta),
-        finish_reason: finishing.includes(choice) ? choice.finish_reason : null,
+        finish_reason: finishing.includes(choice) ? (choice.finish_reason as FinishReason) : null,
       })),
     };
   }
@@ -149,14 +160,14 @@ function eventsOf(delta: Delta | null | undefined): Draft[] {
   if (reasoning) events.push({ type: 'reasoning', data: { content: reasoning } });
   if (delta.content) events.push({ type: 'message', data: { content: delta.content } });
   if (delta.refusal) events.push({ type: 'refusal', data: { content: delta.refusal } });
-  delta.tool_calls?.forEach(({ index, id, function: call }, position) => {
+  delta.tool_calls?.forEach(({ index, id, function: called }, position) => {
     events.push({
       type: 'tool_call',
       data: {
         index: index ?? position,
         ...(id && { id }),
-        ...(call?.name && { name: call.name }),
-        arguments: call?.arguments ?? '',
+        ...(called?.name && { name: called.name }),
+        arguments: called?.arguments ?? '',
       },
     });
   });
@@ -164,7 +175,7 @@ function eventsOf(delta: Delta | null | undefined): Draft[] {
 }
 
 /** Whether a choice has all that OpenAI's schema requires of it. */
-function isCompleteChoice({ index, delta, finish_reason }: Choice): boolean {
+function isComplete({ index, delta, finish_reason }: UpstreamChoice): boolean {
   return (
     typeof index === 'number' &&
     delta != null &&
@@ -173,20 +184,19 @@ function isCompleteChoice({ index, delta, finish_reason }: Choice): boolean {
   );
 }
 
-function completeDelta(delta: Choice['delta'] | undefined): Choice['delta'] {
-  if (!delta?.tool_calls) return delta ?? {};
-  const tool_calls = delta.tool_calls.map((call, index) => ({ ...call, index: call.index ?? index }));
-  return { ...delta, tool_calls };
+function completeDelta(delta: Delta | null | undefined): Choice['delta'] {
+  const { tool_calls, ...rest } = delta ?? {};
+  const calls = tool_calls?.map((call, position) => ({ ...call, index: call.index ?? position }));
+  return { ...(rest as Choice['delta']), ...(calls && { tool_calls: calls }) };
 }
 
-function finishOnly({ index, finish_reason }: Choice): Choice {
-  return { index: index ?? 0, delta: {}, logprobs: null, finish_reason };
+function finishOnly({ index = 0, finish_reason }: UpstreamChoice): Choice {
+  return { index, delta: {}, logprobs: null, finish_reason: finish_reason as FinishReason };
 }
 
 /** The usage with the three counts that clients rely on; some services leave out the sum. */
-function usageOf({ usage }: ChatCompletionChunk): CompletionUsage {
-  const counts: Partial<CompletionUsage> = usage!;
-  const { prompt_tokens = 0, completion_tokens = 0 } = counts;
-  const { total_tokens = prompt_tokens + completion_tokens } = counts;
-  return { ...counts, prompt_tokens, completion_tokens, total_tokens };
+function usageOf({ usage }: UpstreamChunk): CompletionUsage {
+  const { prompt_tokens = 0, completion_tokens = 0 } = usage!;
+  const { total_tokens = prompt_tokens + completion_tokens } = usage!;
+  return { ...usage, prompt_tokens, completion_tokens, total_tokens };
 }

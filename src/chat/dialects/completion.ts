@@ -12,8 +12,14 @@ export function assembleCompletion(entries: readonly Entry[]): ChatCompletion {
   const choices = new Map<number, Fields & { message: Fields }>();
   for (const entry of entries) {
     for (const output of entry.chunks ?? []) {
-      const chunk = (typeof output === 'string' ? JSON.parse(output) : output) as ChatCompletionChunk;
-      const { choices: pieces, obfuscation: _padding, ...fields } = chunk as ChatCompletionChunk & {
+      const chunk = (
+        typeof output === 'string' ? JSON.parse(output) : output
+      ) as ChatCompletionChunk;
+      const {
+        choices: pieces,
+        obfuscation,
+        ...fields
+      } = chunk as ChatCompletionChunk & {
         obfuscation?: string;
       };
       Object.assign(completion, fields);

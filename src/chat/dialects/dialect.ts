@@ -4,7 +4,7 @@ import type { Run } from '../../runs/run.js';
 
 /** A wire form that Nest's `@Sse` writes: an entry becomes one event, or none. */
 export interface EventDialect {
-  toEvent(entry: Entry, run: Run): MessageEvent | undefined;
+  readonly toEvent: (entry: Entry, run: Run) => MessageEvent | undefined;
 }
 
 /** A wire form that the response writer writes. */
@@ -15,7 +15,7 @@ export interface WrittenDialect {
   /** How a failure is told: in the form's own words, or by a body that breaks off. */
   readonly onFailure: 'tell' | 'break-off';
   /** An entry's bytes. The terminal entry's are the last ones. */
-  encode(entry: Entry): string;
+  readonly encode: (entry: Entry) => string;
 }
 
 /** The id of an event: the run and the entry's number. */

@@ -12,6 +12,8 @@ interface Schema {
   items?: Schema;
 }
 
+const nested: z.ZodType<Schema> = z.lazy(() => schema);
+
 /** What is written otherwise counts as any value. */
 const schema: z.ZodType<Schema> = z
   .object({
@@ -20,13 +22,8 @@ const schema: z.ZodType<Schema> = z
     default: z.unknown().optional(),
     minimum: z.number().optional(),
     required: z.array(z.string()).optional(),
-    properties: z
-      .record(
-        z.string(),
-        z.lazy(() => schema),
-      )
-      .optional(),
-    items: z.lazy(() => schema).optional(),
+    properties: z.record(z.string(), nested).optional(),
+    items: nested.optional(),
   })
   .catch({});
 

@@ -29,13 +29,17 @@ export class HttpClient implements OnModuleDestroy {
    * Resolves with the response once its headers are there.
    * @throws {ChatError} `provider_unavailable` or `timeout_connect`
    */
-  request(url: string, { method, headers, body, signal }: UpstreamRequest): Promise<IncomingMessage> {
+  request(
+    url: string,
+    { method, headers, body, signal }: UpstreamRequest,
+  ): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const { protocol } = new URL(url);
       const secure = protocol === 'https:';
       const request = (secure ? https : http).request(url, {
         method,
-        headers: body === undefined ? headers : { ...headers, 'content-length': Buffer.byteLength(body) },
+        headers:
+          body === undefined ? headers : { ...headers, 'content-length': Buffer.byteLength(body) },
         agent: this.agents[secure ? 'https:' : 'http:'],
         signal,
       });

@@ -45,6 +45,9 @@ export function refused({ status, header, message, ...upstream }: UpstreamRefusa
 /** @throws {ChatError} `provider_unavailable` unless the content type is one of a stream's. */
 export function expectContentType(type: string | undefined, expected: RegExp) {
   if (type !== undefined && !expected.test(type)) {
-    throw new ChatError('provider_unavailable', 'The provider answered with something else than a stream.');
+    throw new ChatError(
+      'provider_unavailable',
+      'The provider answered with something else than a stream.',
+    );
   }
 }

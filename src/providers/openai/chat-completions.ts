@@ -94,7 +94,7 @@ function toChatError(error: unknown): unknown {
     header: (name) => (error.headers as Headers | undefined)?.get(name),
     message: typeof said?.message === 'string' ? said.message : undefined,
     type: error.type,
-    code: error.code as string | null | undefined,
+    code: error.code,
     param: error.param,
   });
 }

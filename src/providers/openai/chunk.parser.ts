@@ -1,10 +1,10 @@
-import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import type { Subscriber } from 'rxjs';
 import { ChatError } from '../../errors/chat-error.js';
 import type { Frame } from '../chat-provider.js';
+import type { UpstreamChunk } from '../chunk.js';
 import type { LineParser } from '../http/stream-lines.js';
 
-type Parsed = ChatCompletionChunk & { error?: unknown };
+type Parsed = UpstreamChunk & { error?: unknown };
 
 /**
  * Reads the server-sent events of a chat completion: each event's data is a chunk's JSON or, last,
@@ -26,7 +26,7 @@ export function chunkParser(subscriber: Subscriber<Frame>): LineParser {
   };
 }
 
-function parseChunk(json: string): ChatCompletionChunk {
+function parseChunk(json: string): UpstreamChunk {
   const chunk = parseObject(json);
   if (chunk.error) throw inBandError(chunk.error);
   return chunk;
@@ -42,11 +42,12 @@ function parseObject(json: string): Parsed {
   throw new ChatError('provider_malformed', 'The provider sent a chunk that is not a JSON object.');
 }
 
+/** @param error what stands under `error` in a chunk: an object by the protocol, often a string */
 function inBandError(error: unknown): ChatError {
   const { message, type, code, param } = (
     typeof error === 'object' ? error : { message: error }
   ) as Record<string, unknown>;
-  const text = (value: unknown) => (value == null ? null : String(value as string | number));
+  const text = (value: unknown) => (value == null ? null : String(value));
   return new ChatError('provider_error', text(message) ?? 'The provider reported an error.', {
     upstream: { type: text(type), code: text(code), param: text(param) },
   });

@@ -23,7 +23,10 @@ export function sdkFetch(http: HttpClient): typeof fetch {
     });
     const status = message.statusCode!;
     const headers = new Headers(
-      Object.entries(message.headers).map(([name, value]): [string, string] => [name, String(value)]),
+      Object.entries(message.headers).map(([name, value]): [string, string] => [
+        name,
+        String(value),
+      ]),
     );
     if (status >= 200 && status < 300) return new StreamResponse(message, { status, headers });
     const text = await readText(message);

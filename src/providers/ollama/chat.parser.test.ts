@@ -1,0 +1,150 @@
+import { describe, expect, it } from '@jest/globals';
+import { Subscriber } from 'rxjs';
+import type { ChatError } from '../../errors/chat-error.js';
+import type { Frame } from '../chat-provider.js';
+import { chatParser } from './chat.parser.js';
+
+const DONE = '{"message":{"content":""},"done":true,"done_reason":"stop"}';
+
+/** Parses lines until one ends the stream. */
+function parse(...lines: string[]) {
+  const chunks: Frame['chunk'][] = [];
+  const subscriber = new Subscriber<Frame>({ next: ({ chunk }) => chunks.push(chunk) });
+  const parser = chatParser('llama3.2', subscriber);
+  const ended = lines.some((line) => parser(line));
+  return { chunks, ended };
+}
+
+/** What each chunk says, without its head. */
+function parsed(...lines: string[]): unknown[] {
+  return parse(...lines).chunks.map(({ choices: [choice], usage }) =>
+    choice ? (choice.finish_reason ?? choice.delta) : usage,
+  );
+}
+
+function failure(...lines: string[]): ChatError {
+  try {
+    parse(...lines);
+  } catch (error) {
+    return error as ChatError;
+  }
+  throw new Error('the lines were taken');
+}
+
+describe(chatParser.name, () => {
+  it('gives the role first, then content, the finish reason and usage', () => {
+    expect(
+      parsed(
+        '{"model":"llama3.2","message":{"role":"assistant","content":"や"},"done":false}',
+        '{"message":{"content":"っほ"},"done":false}',
+        '{"message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":9,"eval_count":2}',
+      ),
+    ).toEqual([
+      { role: 'assistant', content: '' },
+      { content: 'や' },
+      { content: 'っほ' },
+      'stop',
+      { prompt_tokens: 9, completion_tokens: 2, total_tokens: 11 },
+    ]);
+  });
+
+  it('gives all chunks one id, time and model', () => {
+    const { chunks } = parse('{"message":{"content":"a"}}', '{"done":true,"eval_count":1}');
+    expect(chunks).toHaveLength(4);
+    expect(new Set(chunks.map(({ id }) => id)).size).toBe(1);
+    for (const chunk of chunks) {
+      expect(chunk).toMatchObject({
+        id: expect.stringMatching(/^chatcmpl-/),
+        object: 'chat.completion.chunk',
+        created: chunks[0]!.created,
+        model: 'llama3.2',
+      });
+    }
+  });
+
+  it('ends at done, and loses no content of that line', () => {
+    const { ended } = parse('{"message":{"content":"a"},"done":false}');
+    expect(ended).toBe(false);
+    expect(parse(DONE).ended).toBe(true);
+    expect(parsed('{"message":{"content":"all"},"done":true}')).toEqual([
+      { role: 'assistant', content: '' },
+      { content: 'all' },
+      'stop',
+    ]);
+  });
+
+  it.each([
+    ['stop', 'stop'],
+    ['length', 'length'],
+    ['load', 'stop'],
+    ['unload', 'stop'],
+  ])('turns done_reason %s into %s', (done_reason, finishReason) => {
+    expect(parsed(JSON.stringify({ done: true, done_reason })).at(-1)).toBe(finishReason);
+  });
+
+  it('counts a cached prompt as none, and nothing where Ollama counted nothing', () => {
+    expect(parsed('{"done":true,"eval_count":5}').at(-1)).toEqual({
+      prompt_tokens: 0,
+      completion_tokens: 5,
+      total_tokens: 5,
+    });
+    expect(parsed(DONE).at(-1)).toBe('stop');
+  });
+
+  it('gives thinking as reasoning', () => {
+    expect(parsed('{"message":{"content":"","thinking":"hm"}}')[1]).toEqual({
+      reasoning_content: 'hm',
+    });
+  });
+
+  it('gives tool calls with an index, an id and their arguments as JSON', () => {
+    const call = { function: { name: 'f', arguments: { city: '東京', days: [1, 2] } } };
+    const line = JSON.stringify({ message: { content: '', tool_calls: [call, call] } });
+    const withId = '{"message":{"tool_calls":[{"id":"call_7","function":{"name":"g"}}]}}';
+    const id = expect.stringMatching(/^call_/) as unknown;
+    const args = '{"city":"東京","days":[1,2]}';
+
+    const deltas = parsed(line, withId, DONE);
+    expect(deltas.slice(1)).toEqual([
+      {
+        tool_calls: [
+          { index: 0, id, type: 'function', function: { name: 'f', arguments: args } },
+          { index: 1, id, type: 'function', function: { name: 'f', arguments: args } },
+        ],
+      },
+      {
+        tool_calls: [
+          { index: 2, id: 'call_7', type: 'function', function: { name: 'g', arguments: '{}' } },
+        ],
+      },
+      'tool_calls',
+    ]);
+    const [first, second] = (deltas[1] as { tool_calls: { id: string }[] }).tool_calls;
+    expect(first!.id).not.toBe(second!.id);
+  });
+
+  it('passes log probabilities on', () => {
+    const logprobs = [{ token: 'a', logprob: -0.1, bytes: [97], top_logprobs: [] }];
+    const { chunks } = parse(JSON.stringify({ message: { content: 'a' }, logprobs }));
+    expect(chunks[1]!.choices[0]!.logprobs).toEqual({ content: logprobs, refusal: null });
+  });
+
+  it('overlooks blank lines', () => {
+    expect(parsed('', ' ')).toEqual([]);
+  });
+
+  it('throws an error line as provider_error', () => {
+    const error = failure('{"error":"model runner has stopped"}');
+    expect(error).toMatchObject({ code: 'provider_error', message: 'model runner has stopped' });
+    expect(failure('{"error":{"code":1}}').message).toBe('The provider reported an error.');
+  });
+
+  it.each(['{"mess', 'null', '[]', '"text"', '{"message":{"content":7}}', '<html>'])(
+    'refuses %s without quoting it',
+    (line) => {
+      const error = failure(line);
+      expect(error.code).toBe('provider_malformed');
+      expect(error.message).toBe('The provider sent a line that is no chat answer.');
+    },
+  );
+});
