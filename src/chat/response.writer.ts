@@ -1,5 +1,4 @@
 import type { Response } from 'express';
-import { finalize } from 'rxjs';
 import type { Entry } from '../runs/entry.js';
 import type { WrittenDialect } from './dialects/dialect.js';
 import type { Viewer } from './viewer.js';
@@ -11,8 +10,8 @@ const STREAM_HEADERS = {
 };
 
 /**
- * Writes a run in a dialect that `@Sse` has no words for. Resolves when all is written or the
- * client has left.
+ * Writes a run in a dialect that `@Sse` has no words for. Resolves when the response
+ * is over, and not before: until then its caller could cut off what the client has yet to read.
  */
 export function writeResponse(
   viewer: Viewer,
@@ -23,7 +22,9 @@ export function writeResponse(
   response.flushHeaders();
   return new Promise((resolve) => {
     let last: Entry | undefined;
-    viewer.batches.pipe(finalize(resolve)).subscribe({
+    if (response.closed) resolve();
+    response.once('close', resolve);
+    viewer.batches.subscribe({
       next: (batch) => {
         last = batch.at(-1) ?? last;
         const text = batch.length === 0 ? dialect.heartbeat : batch.map(dialect.encode).join('');
