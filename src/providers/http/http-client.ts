@@ -41,8 +41,13 @@ export class HttpClient implements OnModuleDestroy {
         headers:
           body === undefined ? headers : { ...headers, 'content-length': Buffer.byteLength(body) },
         agent: this.agents[secure ? 'https:' : 'http:'],
-        signal,
       });
+      // Not by the option `signal`: it destroys the request with an error, which Node emits on a
+      // socket without a listener when the body is complete but not yet read.
+      const abort = () => request.destroy();
+      if (signal.aborted) abort();
+      signal.addEventListener('abort', abort);
+      request.once('close', () => signal.removeEventListener('abort', abort));
       this.limitConnecting(request, secure ? 'secureConnect' : 'connect');
       request.on('response', resolve);
       // Stays after the response: a socket that fails later is told by the body's own error.
@@ -70,8 +75,10 @@ export class HttpClient implements OnModuleDestroy {
     const stop = () => clearTimeout(timer);
     request.once('close', stop);
     request.once('socket', (socket) => {
-      if (request.reusedSocket) stop();
-      else socket.once(connected, stop);
+      if (request.reusedSocket) return stop();
+      socket.once(connected, stop);
+      // Aborted while it goes back to its pool, a socket has no other listener for the abort.
+      socket.on('error', () => undefined);
     });
   }
 }

@@ -59,7 +59,9 @@ export function streamLines<T>(
     open(controller.signal).then(read, (error: unknown) => subscriber.error(toChatError(error)));
 
     return () => {
-      if (saidAll && body && !body.complete) endSoon(body, controller);
+      // All of it came in one packet: read to its end, it frees the connection by itself.
+      if (body?.complete) return;
+      if (saidAll && body) endSoon(body, controller);
       else controller.abort();
     };
   });
