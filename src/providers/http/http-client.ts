@@ -75,10 +75,8 @@ export class HttpClient implements OnModuleDestroy {
     const stop = () => clearTimeout(timer);
     request.once('close', stop);
     request.once('socket', (socket) => {
-      if (request.reusedSocket) return stop();
-      socket.once(connected, stop);
-      // Aborted while it goes back to its pool, a socket has no other listener for the abort.
-      socket.on('error', () => undefined);
+      if (request.reusedSocket) stop();
+      else socket.once(connected, stop);
     });
   }
 }
