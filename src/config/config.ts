@@ -1,16 +1,15 @@
 import { registerAs, type ConfigType } from '@nestjs/config';
 import { z } from 'zod';
+import { EXPECTED_POLICY, POLICY } from './disconnect-policy.js';
 import { isLoopback } from './loopback.js';
 
 const text = z.string().optional();
 const url = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }).optional();
 const MEBIBYTE = 2 ** 20;
 
-const flag = (fallback: boolean) =>
-  z
-    .enum(['on', 'off'], { error: 'expected on or off' })
-    .transform((value) => value === 'on')
-    .default(fallback);
+const onOff = z
+  .enum(['on', 'off'], { error: 'expected on or off' })
+  .transform((value) => value === 'on');
 
 function whole(fallback: number, min = 1, max = 2 ** 31 - 1) {
   const error = `expected a whole number from ${min} to ${max}`;
@@ -32,7 +31,7 @@ const environment = z
         error: 'expected fatal, error, warn, log, debug or verbose',
       })
       .default('log'),
-    DOCS: flag(true),
+    DOCS: onOff.default(true),
 
     DEFAULT_MODEL: text,
     SYSTEM_PROMPT: text,
@@ -42,7 +41,7 @@ const environment = z
       .default('')
       .transform((list) => list.split(',').map((entry) => entry.trim()))
       .transform((list) => list.filter((entry) => entry !== '').map(parseKey)),
-    AUTH: flag(true),
+    AUTH: onOff.default(true),
 
     OPENAI_API_KEY: text,
     OPENAI_BASE_URL: url,
@@ -56,7 +55,7 @@ const environment = z
     OPENAI_API_VERSION: text,
     OLLAMA_BASE_URL: url,
     OLLAMA_MODEL: text,
-    DEMO: flag(true).optional(),
+    DEMO: onOff.optional(),
 
     CONNECT_TIMEOUT_MS: whole(5_000),
     FIRST_TOKEN_TIMEOUT_MS: whole(120_000),
@@ -67,6 +66,14 @@ const environment = z
     HEARTBEAT_MS: whole(15_000),
     MAX_BODY_BYTES: whole(20 * MEBIBYTE),
     MAX_RUN_BYTES: whole(64 * MEBIBYTE),
+
+    ON_DISCONNECT: z.string().regex(POLICY, { error: EXPECTED_POLICY }).default('cancel'),
+    MAX_GRACE_SECONDS: whole(300, 0),
+    RUN_RETENTION_SECONDS: whole(600, 0, 2 ** 31 / 1000 - 1),
+    MAX_RETAINED_BYTES: whole(64 * MEBIBYTE, 0),
+
+    SHUTDOWN_DELAY_MS: whole(5_000, 0),
+    SHUTDOWN_DRAIN_MS: whole(25_000, 0),
   })
   .superRefine((env, context) => {
     const invalid = (path: keyof typeof env, message: string) =>

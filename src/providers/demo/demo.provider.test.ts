@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import type { Subscription } from 'rxjs';
 import type { ChatError } from '../../errors/chat-error.js';
-import type { ChatRequest, Frame } from '../chat-provider.js';
-import type { Delta } from '../chunk.js';
+import type { ChatRequest } from '../chat-provider.js';
+import type { Delta, UpstreamChunk } from '../chunk.js';
 import { DEMO_MODELS } from './demo-models.js';
 import { DemoProvider } from './demo.provider.js';
 
@@ -9,6 +10,30 @@ const HOUR_MS = 3_600_000;
 
 function ask(content: string): ChatRequest {
   return { messages: [{ role: 'user', content }] };
+}
+
+class Played {
+  readonly chunks: UpstreamChunk[] = [];
+  readonly times: number[] = [];
+  completed = false;
+  error?: ChatError;
+  subscription?: Subscription;
+
+  get deltas(): Delta[] {
+    return this.choices.map(({ delta }) => delta!);
+  }
+
+  get text(): string {
+    return this.deltas.map(({ content }) => content ?? '').join('');
+  }
+
+  get finishReasons(): string[] {
+    return this.choices.flatMap(({ finish_reason }) => finish_reason ?? []);
+  }
+
+  private get choices() {
+    return this.chunks.flatMap(({ choices }) => choices ?? []);
+  }
 }
 
 describe(DemoProvider.name, () => {
@@ -23,34 +48,18 @@ describe(DemoProvider.name, () => {
     jest.useRealTimers();
   });
 
-  /** Subscribes and notes everything, with the time of each frame. */
-  function play(model: string, request = ask('やっほ')) {
+  /** Subscribes and notes everything, with the time of each frame in milliseconds. */
+  function play(model: string, request = ask('やっほ')): Played {
     const start = Date.now();
-    const played = {
-      frames: [] as Frame['chunk'][],
-      times: [] as number[],
-      completed: false,
-      error: undefined as ChatError | undefined,
-      get deltas(): Delta[] {
-        return this.frames.flatMap(({ choices }) => choices.map(({ delta }) => delta));
+    const played = new Played();
+    played.subscription = sut.stream(model, request).subscribe({
+      next: ({ chunk }) => {
+        played.chunks.push(chunk);
+        played.times.push(Date.now() - start);
       },
-      get text() {
-        return this.deltas.map(({ content }) => content ?? '').join('');
-      },
-      get finishReasons() {
-        return this.frames.flatMap(({ choices }) =>
-          choices.flatMap(({ finish_reason }) => finish_reason ?? []),
-        );
-      },
-      subscription: sut.stream(model, request).subscribe({
-        next: ({ chunk }) => {
-          played.frames.push(chunk);
-          played.times.push(Date.now() - start);
-        },
-        error: (error: unknown) => (played.error = error as ChatError),
-        complete: () => (played.completed = true),
-      }),
-    };
+      error: (error: unknown) => (played.error = error as ChatError),
+      complete: () => (played.completed = true),
+    });
     return played;
   }
 
@@ -61,17 +70,17 @@ describe(DemoProvider.name, () => {
   }
 
   it('is the same from the first frame to the last, with the role first and usage last', () => {
-    const { frames, completed, deltas, finishReasons } = playToTheEnd('answer');
+    const { chunks, completed, deltas, finishReasons } = playToTheEnd('answer');
     expect(completed).toBe(true);
-    expect(new Set(frames.map(({ id, created, model }) => `${id} ${created} ${model}`)).size).toBe(
+    expect(new Set(chunks.map(({ id, created, model }) => [id, created, model].join())).size).toBe(
       1,
     );
     expect(deltas[0]).toEqual({ role: 'assistant', content: '' });
     expect(finishReasons).toEqual(['stop']);
-    expect(frames.at(-2)!.choices[0]!.finish_reason).toBe('stop');
+    expect(chunks.at(-2)!.choices).toMatchObject([{ delta: {}, finish_reason: 'stop' }]);
 
     const tokens = deltas.filter(({ content }) => content).length;
-    expect(frames.at(-1)).toMatchObject({
+    expect(chunks.at(-1)).toMatchObject({
       choices: [],
       usage: { prompt_tokens: 1, completion_tokens: tokens, total_tokens: tokens + 1 },
     });
@@ -102,7 +111,7 @@ describe(DemoProvider.name, () => {
     for (const ms of [0, 10, 500, 9_000]) {
       const { subscription } = play(model);
       jest.advanceTimersByTime(ms);
-      subscription.unsubscribe();
+      subscription!.unsubscribe();
       expect(jest.getTimerCount()).toBe(0);
     }
   });
@@ -144,8 +153,8 @@ describe(DemoProvider.name, () => {
   });
 
   it('fails before its first token', () => {
-    const { frames, error } = playToTheEnd('error');
-    expect(frames).toEqual([]);
+    const { chunks, error } = playToTheEnd('error');
+    expect(chunks).toEqual([]);
     expect(error!.code).toBe('provider_unavailable');
   });
 
@@ -162,18 +171,18 @@ describe(DemoProvider.name, () => {
   });
 
   it('is at its rate limit', () => {
-    const { frames, error } = playToTheEnd('rate-limit');
-    expect(frames).toEqual([]);
+    const { chunks, error } = playToTheEnd('rate-limit');
+    expect(chunks).toEqual([]);
     expect(error).toMatchObject({ code: 'provider_rate_limited', retryAfterMs: 7_000 });
   });
 
   it('reasons before it answers', () => {
-    const { deltas, text, frames } = playToTheEnd('reasoning');
+    const { deltas, text, chunks } = playToTheEnd('reasoning');
     const kinds = deltas.slice(1, -1).map(({ content }) => (content ? 'content' : 'reasoning'));
     expect(kinds).toEqual([...kinds].sort().reverse());
     expect(new Set(kinds).size).toBe(2);
     expect(text).not.toBe('');
-    expect(frames.at(-1)!.usage!.completion_tokens).toBe(kinds.length);
+    expect(chunks.at(-1)!.usage!.completion_tokens).toBe(kinds.length);
   });
 
   it("calls the request's tool, its arguments in pieces", () => {
@@ -204,9 +213,9 @@ describe(DemoProvider.name, () => {
   });
 
   it('is long', () => {
-    const { frames, times } = playToTheEnd('long');
-    expect(frames.at(-1)!.usage!.completion_tokens).toBeGreaterThan(1_800);
-    expect(frames.at(-1)!.usage!.completion_tokens).toBeLessThan(2_200);
+    const { chunks, times } = playToTheEnd('long');
+    expect(chunks.at(-1)!.usage!.completion_tokens).toBeGreaterThan(1_800);
+    expect(chunks.at(-1)!.usage!.completion_tokens).toBeLessThan(2_200);
     expect(times.at(-1)).toBeLessThan(12_000);
   });
 

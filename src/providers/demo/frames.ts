@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import { concatMap, defer, type Observable, type OperatorFunction } from 'rxjs';
 import type { ChatRequest, Frame } from '../chat-provider.js';
+import type { Delta } from '../chunk.js';
 import { textOf } from './conversation.js';
 import type { Step } from './steps.js';
 
@@ -17,10 +17,9 @@ export function asFrames(model: string, { messages }: ChatRequest): OperatorFunc
         created: Math.floor(Date.now() / 1000),
         model,
       };
-      const frame = (
-        delta: ChatCompletionChunk.Choice['delta'],
-        finish_reason: ChatCompletionChunk.Choice['finish_reason'] = null,
-      ) => ({ chunk: { ...head, choices: [{ index: 0, delta, finish_reason }] } });
+      const frame = (delta: Delta, finish_reason: string | null = null) => ({
+        chunk: { ...head, choices: [{ index: 0, delta, finish_reason }] },
+      });
 
       let tokens = 0;
       return steps.pipe(

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import {
   concat,
   defer,
@@ -15,7 +14,7 @@ import type { Delta } from '../chunk.js';
 import { tokensOf } from './tokens.js';
 
 /** What a demo model does next: it sends a token or says why it ends. */
-export type Step = { delta: Delta } | { finish: ChatCompletionChunk.Choice['finish_reason'] };
+export type Step = { delta: Delta } | { finish: 'stop' | 'tool_calls' };
 
 export interface ToolCall {
   name: string;

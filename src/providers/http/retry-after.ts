@@ -7,7 +7,7 @@ export function retryAfterMs(
   now = Date.now(),
 ): number | undefined {
   const milliseconds = Number.parseFloat(header('retry-after-ms') ?? '');
-  if (milliseconds >= 0) return milliseconds;
+  if (milliseconds >= 0 && Number.isFinite(milliseconds)) return milliseconds;
   const value = header('retry-after') ?? '';
   const wait = /^\s*[\d.]+\s*$/.test(value)
     ? Number.parseFloat(value) * 1000

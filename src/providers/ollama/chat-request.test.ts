@@ -1,11 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { ChatError } from '../../errors/chat-error.js';
-import type { ChatRequest } from '../chat-provider.js';
 import { toOllamaRequest } from './chat-request.js';
 
 /** The body as Ollama gets it. */
 function translate(request: object): Record<string, unknown> {
-  const body = toOllamaRequest('llama3.2', { messages: [], ...request } as ChatRequest);
+  const body = toOllamaRequest('llama3.2', { messages: [], ...request });
   return JSON.parse(JSON.stringify(body)) as Record<string, unknown>;
 }
 

@@ -1,34 +1,32 @@
 import { describe, expect, it } from '@jest/globals';
-import { Subscriber } from 'rxjs';
+import { Observable } from 'rxjs';
 import type { ChatError } from '../../errors/chat-error.js';
 import type { Frame } from '../chat-provider.js';
 import { chatParser } from './chat.parser.js';
 
 const DONE = '{"message":{"content":""},"done":true,"done_reason":"stop"}';
 
-/** Parses lines until one ends the stream. */
+/** Parses lines until one ends or fails the stream. */
 function parse(...lines: string[]) {
   const chunks: Frame['chunk'][] = [];
-  const subscriber = new Subscriber<Frame>({ next: ({ chunk }) => chunks.push(chunk) });
-  const parser = chatParser('llama3.2', subscriber);
-  const ended = lines.some((line) => parser(line));
-  return { chunks, ended };
+  let ended = false;
+  let error: ChatError | undefined;
+  new Observable<Frame>((subscriber) => {
+    const parser = chatParser('llama3.2', subscriber);
+    ended = lines.some((line) => parser(line));
+  }).subscribe({
+    next: ({ chunk }) => chunks.push(chunk),
+    error: (thrown: unknown) => (error = thrown as ChatError),
+  });
+  return { chunks, ended, error };
 }
 
 /** What each chunk says, without its head. */
 function parsed(...lines: string[]): unknown[] {
-  return parse(...lines).chunks.map(({ choices: [choice], usage }) =>
-    choice ? (choice.finish_reason ?? choice.delta) : usage,
-  );
-}
-
-function failure(...lines: string[]): ChatError {
-  try {
-    parse(...lines);
-  } catch (error) {
-    return error as ChatError;
-  }
-  throw new Error('the lines were taken');
+  return parse(...lines).chunks.map(({ choices, usage }) => {
+    const choice = choices?.[0];
+    return choice ? (choice.finish_reason ?? choice.delta) : usage;
+  });
 }
 
 describe(chatParser.name, () => {
@@ -126,7 +124,7 @@ describe(chatParser.name, () => {
   it('passes log probabilities on', () => {
     const logprobs = [{ token: 'a', logprob: -0.1, bytes: [97], top_logprobs: [] }];
     const { chunks } = parse(JSON.stringify({ message: { content: 'a' }, logprobs }));
-    expect(chunks[1]!.choices[0]!.logprobs).toEqual({ content: logprobs, refusal: null });
+    expect(chunks[1]!.choices).toMatchObject([{ logprobs: { content: logprobs, refusal: null } }]);
   });
 
   it('overlooks blank lines', () => {
@@ -134,17 +132,18 @@ describe(chatParser.name, () => {
   });
 
   it('throws an error line as provider_error', () => {
-    const error = failure('{"error":"model runner has stopped"}');
+    const { error } = parse('{"error":"model runner has stopped"}');
     expect(error).toMatchObject({ code: 'provider_error', message: 'model runner has stopped' });
-    expect(failure('{"error":{"code":1}}').message).toBe('The provider reported an error.');
+    expect(parse('{"error":{"code":1}}').error!.message).toBe('The provider reported an error.');
   });
 
   it.each(['{"mess', 'null', '[]', '"text"', '{"message":{"content":7}}', '<html>'])(
     'refuses %s without quoting it',
     (line) => {
-      const error = failure(line);
-      expect(error.code).toBe('provider_malformed');
-      expect(error.message).toBe('The provider sent a line that is no chat answer.');
+      expect(parse(line).error).toMatchObject({
+        code: 'provider_malformed',
+        message: 'The provider sent a line that is no chat answer.',
+      });
     },
   );
 });

@@ -30,7 +30,6 @@ const chatLine = z.object({
 });
 
 type ChatLine = z.infer<typeof chatLine>;
-type Choice = ChatCompletionChunk.Choice;
 type Logprobs = ChatCompletionChunk.Choice.Logprobs;
 
 /** Reads the lines of an answer and emits OpenAI's chunks; the line with `done` is the last. */
@@ -44,8 +43,8 @@ export function chatParser(model: string, subscriber: Subscriber<Frame>): LinePa
   let started = false;
   let toolCalls = 0;
 
-  const emit = (delta: Delta, rest?: Partial<Choice>) => {
-    const choice: Choice = { index: 0, delta, finish_reason: null, ...rest };
+  const emit = (delta: Delta, rest?: { finish_reason?: string; logprobs?: Logprobs }) => {
+    const choice = { index: 0, delta, finish_reason: null, ...rest };
     subscriber.next({ chunk: { ...head, choices: [choice] } });
   };
 
@@ -117,7 +116,7 @@ function logprobsOf({ logprobs }: ChatLine): Logprobs | undefined {
 }
 
 /** Ollama's other reasons, `load` and `unload`, end an answer without text. */
-function finishReasonOf({ done_reason }: ChatLine): Choice['finish_reason'] {
+function finishReasonOf({ done_reason }: ChatLine) {
   return done_reason === 'length' ? 'length' : 'stop';
 }
 

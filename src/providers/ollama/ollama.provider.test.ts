@@ -22,6 +22,7 @@ describe(OllamaProvider.name, () => {
   /** Answers with a stream's headers and the lines, and leaves the body open. */
   const stream = (response: ServerResponse, ...lines: string[]) => {
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    response.flushHeaders();
     for (const line of lines) response.write(line);
   };
   const chunks = () => lastValueFrom(sut.stream('llama3.2', REQUEST).pipe(toArray()));
@@ -76,7 +77,7 @@ describe(OllamaProvider.name, () => {
       '/api/chat',
       { model: 'llama3.2', stream: true, messages: REQUEST.messages, options: {} },
     ]);
-    expect(frames.map(({ chunk }) => chunk.choices[0]?.delta)).toEqual([
+    expect(frames.map(({ chunk }) => chunk.choices?.[0]?.delta)).toEqual([
       { role: 'assistant', content: '' },
       { content: 'や' },
       {},
@@ -93,10 +94,7 @@ describe(OllamaProvider.name, () => {
 
   it.each([
     ['before the headers', () => undefined],
-    [
-      'before the first line',
-      (response: ServerResponse) => (stream(response), response.flushHeaders()),
-    ],
+    ['before the first line', (response: ServerResponse) => stream(response)],
     ['in mid-stream', (response: ServerResponse) => stream(response, LINE)],
   ])('closes the socket when unsubscribed %s', async (_, act) => {
     const asked = new Promise<ServerResponse>((resolve) => {
@@ -136,6 +134,14 @@ describe(OllamaProvider.name, () => {
     expect(sockets).toHaveLength(1);
   });
 
+  it('survives that somebody leaves when all has come but is not yet read', async () => {
+    answer = (_, response) => response.end(LINE + DONE);
+    await firstValueFrom(sut.stream('llama3.2', REQUEST));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await chunks()).toHaveLength(4);
+    expect(sockets).toHaveLength(1);
+  });
+
   it('reports an error line with what it says', async () => {
     answer = (_, response) => {
       stream(response, LINE, '{"error":"out of memory"}\n');
@@ -166,10 +172,9 @@ describe(OllamaProvider.name, () => {
       response.end();
     };
     const frames = await chunks();
-    expect(frames.at(-1)!.chunk.choices[0]).toMatchObject({
-      delta: { content: 'や' },
-      finish_reason: null,
-    });
+    expect(frames.at(-1)!.chunk.choices).toEqual([
+      { index: 0, delta: { content: 'や' }, finish_reason: null },
+    ]);
   });
 
   it("keeps the status and the words of Ollama's refusal", async () => {

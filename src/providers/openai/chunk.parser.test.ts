@@ -1,26 +1,24 @@
 import { describe, expect, it } from '@jest/globals';
-import { Subscriber } from 'rxjs';
-import { ChatError } from '../../errors/chat-error.js';
+import { Observable } from 'rxjs';
+import type { ChatError } from '../../errors/chat-error.js';
 import type { Frame } from '../chat-provider.js';
 import { chunkParser } from './chunk.parser.js';
 
 const CHUNK = '{"id":"chatcmpl-1","choices":[{"index":0,"delta":{"content":"や"}}]}';
 
-/** Parses lines until one ends the stream. */
+/** Parses lines until one ends or fails the stream. */
 function parse(...lines: string[]) {
   const frames: Frame[] = [];
-  const parser = chunkParser(new Subscriber<Frame>({ next: (frame) => frames.push(frame) }));
-  const ended = lines.some((line) => parser(line));
-  return { json: frames.map((frame) => frame.json), frames, ended };
-}
-
-function failure(...lines: string[]): ChatError {
-  try {
-    parse(...lines);
-  } catch (error) {
-    return error as ChatError;
-  }
-  throw new Error('the lines were taken');
+  let ended = false;
+  let error: ChatError | undefined;
+  new Observable<Frame>((subscriber) => {
+    const parser = chunkParser(subscriber);
+    ended = lines.some((line) => parser(line));
+  }).subscribe({
+    next: (frame) => frames.push(frame),
+    error: (thrown: unknown) => (error = thrown as ChatError),
+  });
+  return { frames, json: frames.map((frame) => frame.json), ended, error };
 }
 
 describe(chunkParser.name, () => {
@@ -54,19 +52,19 @@ describe(chunkParser.name, () => {
   });
 
   it.each(['{"id":', 'null', '"text"', '7', '<html>'])('refuses %s without quoting it', (data) => {
-    const error = failure(`data: ${data}`, '');
-    expect(error).toBeInstanceOf(ChatError);
-    expect(error.code).toBe('provider_malformed');
-    expect(error.message).toBe('The provider sent a chunk that is not a JSON object.');
+    expect(parse(`data: ${data}`, '').error).toMatchObject({
+      code: 'provider_malformed',
+      message: 'The provider sent a chunk that is not a JSON object.',
+    });
   });
 
   it('throws an error in the stream as provider_error, with what upstream said of it', () => {
-    const error = failure(
+    const { error } = parse(
       'data: {"error":{"message":"overloaded","type":"server_error","code":529,"param":null}}',
       '',
     );
-    expect(error.code).toBe('provider_error');
-    expect(error.body).toEqual({
+    expect(error!.code).toBe('provider_error');
+    expect(error!.body).toEqual({
       message: 'overloaded',
       type: 'server_error',
       code: '529',
@@ -75,6 +73,6 @@ describe(chunkParser.name, () => {
   });
 
   it('takes an error that is only a text', () => {
-    expect(failure('data: {"error":"overloaded"}', '').message).toBe('overloaded');
+    expect(parse('data: {"error":"overloaded"}', '').error!.message).toBe('overloaded');
   });
 });

@@ -35,7 +35,7 @@ function parseChunk(json: string): UpstreamChunk {
 function parseObject(json: string): Parsed {
   try {
     const value = JSON.parse(json) as Parsed | null;
-    if (typeof value === 'object' && value !== null) return value;
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
   } catch {
     // Told below, without the text: it is a piece of somebody's answer.
   }
@@ -47,7 +47,8 @@ function inBandError(error: unknown): ChatError {
   const { message, type, code, param } = (
     typeof error === 'object' ? error : { message: error }
   ) as Record<string, unknown>;
-  const text = (value: unknown) => (value == null ? null : String(value));
+  const text = (value: unknown) =>
+    typeof value === 'string' || typeof value === 'number' ? String(value) : null;
   return new ChatError('provider_error', text(message) ?? 'The provider reported an error.', {
     upstream: { type: text(type), code: text(code), param: text(param) },
   });
