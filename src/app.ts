@@ -6,6 +6,7 @@ import { CONFIG, type Config } from './config/config.js';
 import { expectJson } from './http/expect-json.js';
 import { requestId } from './http/request-id.js';
 import { setUpDocs } from './openapi.js';
+import { DrainService } from './runs/drain.service.js';
 
 /** Above the 60 s of common load balancers, so that it is never Sluice that closes first. */
 const KEEP_ALIVE_MS = 75_000;
@@ -26,6 +27,8 @@ export async function createApp(logLevels?: LogLevel[]): Promise<NestExpressAppl
   app.useLogger(logLevels ?? [config.LOG_LEVEL]);
   app.disable('x-powered-by');
   app.set('etag', false);
+  const drain = app.get(DrainService);
+  app.use(drain.track.bind(drain));
   app.use(requestId);
   app.use(expectJson);
   app.useBodyParser('json', { limit: config.MAX_BODY_BYTES });

@@ -5,6 +5,7 @@ import { CONFIG, type Config } from '../config/config.js';
 import { ChatError } from '../errors/chat-error.js';
 import { ApiKeys } from './api-keys.js';
 import { expectOwnOrigin } from './own-origin.js';
+import { setOwner } from './owner.js';
 import { IS_PUBLIC } from './public.decorator.js';
 
 /** Lets in who has a key or, where there are no keys, who is on this machine. */
@@ -26,9 +27,11 @@ export class AccessGuard implements CanActivate {
       expectOwnOrigin(request);
       return true;
     }
-    if (this.keys.find(bearerToken(request)) === undefined) {
+    const owner = this.keys.find(bearerToken(request));
+    if (owner === undefined) {
       throw new ChatError('invalid_api_key', 'The API key is missing or wrong.');
     }
+    setOwner(request, owner);
     return true;
   }
 }

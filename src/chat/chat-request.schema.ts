@@ -47,7 +47,7 @@ export type StreamQuery = z.infer<typeof streamQuerySchema>;
 
 /** The query of `GET /v1/chat/stream`, for clients that can send nothing else. */
 export const questionQuerySchema = z.object({
-  q: z.string({ error: "expected the user's message" }).min(1).describe("The user's message."),
+  q: z.string().min(1).optional(),
   model: model.optional(),
   format,
 });

@@ -11,7 +11,7 @@ import {
 } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import { EMPTY, finalize, mergeMap, type Observable } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { ChatError } from '../errors/chat-error.js';
 import {
   chatRequestSchema,
@@ -21,26 +21,19 @@ import {
   type QuestionQuery,
   type StreamQuery,
 } from './chat-request.schema.js';
-import { ChatService } from './chat.service.js';
 import { ApiChatRequest, ApiQuestion, ApiStream } from './chat.openapi.js';
-import { EVENT_FORMATS, isWritten, WRITTEN_FORMATS, type Format } from './dialects/formats.js';
+import { lastEventId } from './cursor.js';
 import { formatOf } from './format.js';
-import { writeResponse } from './response.writer.js';
+import { NativeStreams, SSE_OPTIONS } from './native.streams.js';
 import { SchemaPipe } from './schema.pipe.js';
 
-/** Viewers bound what waits for a client; Nest's own bound would cut one large event. */
-const SSE = { maxPendingDataLength: Infinity };
-
-/** The comment that is sent in a silence. */
-const HEARTBEAT: MessageEvent[] = [{ comment: 'ping' }];
-
-/** The native routes: a run, started and viewed in one request. */
+/** A run, started and viewed in one request. */
 @ApiTags('chat')
 @Controller('v1/chat/stream')
 export class ChatController {
-  constructor(private readonly chat: ChatService) {}
+  constructor(private readonly streams: NativeStreams) {}
 
-  @Sse('', { ...SSE, method: RequestMethod.POST })
+  @Sse('', { ...SSE_OPTIONS, method: RequestMethod.POST })
   @HttpCode(200)
   @ApiStream()
   @ApiChatRequest()
@@ -50,43 +43,30 @@ export class ChatController {
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<Observable<MessageEvent>> {
-    return this.stream(body, formatOf(request, format), response);
+    return this.streams.start(body, formatOf(request, format), response);
   }
 
-  @Sse('', SSE)
+  @Sse('', SSE_OPTIONS)
   @ApiStream()
   @ApiQuestion()
-  get(
-    @Query(new SchemaPipe(questionQuerySchema)) { q, model, format }: QuestionQuery,
+  async get(
+    @Query(new SchemaPipe(questionQuerySchema)) query: QuestionQuery,
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<Observable<MessageEvent>> {
     expectGet(request);
-    const messages = [{ role: 'user' as const, content: q }];
-    return this.stream({ messages, model }, formatOf(request, format), response);
-  }
-
-  private async stream(
-    body: ChatRequestBody,
-    format: Format,
-    response: Response,
-  ): Promise<Observable<MessageEvent>> {
-    if ((body.n ?? 1) > 1 && format !== 'openai') {
-      const message = `The format ${format} shows one answer: n must be 1.`;
-      throw new ChatError('invalid_request', message, { param: 'n' });
+    const format = formatOf(request, query.format);
+    const cursor = lastEventId(request);
+    // EventSource reconnects after any end, also a good one: then it must not start a run.
+    if (cursor) return this.streams.reconnect(cursor, format, response);
+    const { q, model } = query;
+    if (q === undefined) {
+      throw new ChatError('invalid_request', "q: expected the user's message", { param: 'q' });
     }
-    const viewer = this.chat.start(body, response);
-    await viewer.opened();
-    if (isWritten(format)) {
-      await writeResponse(viewer, WRITTEN_FORMATS[format], response);
-      return EMPTY;
-    }
-    const { toEvent } = EVENT_FORMATS[format];
-    return viewer.batches.pipe(
-      mergeMap((batch) =>
-        batch.length === 0 ? HEARTBEAT : batch.flatMap((entry) => toEvent(entry, viewer.run) ?? []),
-      ),
-      finalize(() => viewer.release()),
+    return this.streams.start(
+      { messages: [{ role: 'user', content: q }], model },
+      format,
+      response,
     );
   }
 }

@@ -5,11 +5,13 @@ import { RunsModule } from '../runs/runs.module.js';
 import { ChatErrorFilter } from './chat-error.filter.js';
 import { ChatController } from './chat.controller.js';
 import { ChatService } from './chat.service.js';
+import { NativeStreams } from './native.streams.js';
 import { OpenAIController } from './openai.controller.js';
+import { RunEventsController } from './run-events.controller.js';
 
 @Module({
   imports: [RunsModule, RoutingModule],
-  controllers: [ChatController, OpenAIController],
-  providers: [ChatService, { provide: APP_FILTER, useClass: ChatErrorFilter }],
+  controllers: [ChatController, RunEventsController, OpenAIController],
+  providers: [ChatService, NativeStreams, { provide: APP_FILTER, useClass: ChatErrorFilter }],
 })
 export class ChatModule {}

@@ -1,14 +1,17 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Response } from 'express';
+import { ownerOf } from '../access/owner.js';
 import { CONFIG, type Config } from '../config/config.js';
 import { ChatError } from '../errors/chat-error.js';
 import type { ChatRequest } from '../providers/chat-provider.js';
+import type { Run } from '../runs/run.js';
 import { RunsService } from '../runs/runs.service.js';
 import type { ChatRequestBody } from './chat-request.schema.js';
-import { isClientGone } from './client-gone.js';
+import type { Cursor } from './cursor.js';
+import { runOptions } from './run-options.js';
 import { Viewer } from './viewer.js';
 
-/** Starts runs and lets responses view them. */
+/** Lets responses view runs, which it starts or finds. */
 @Injectable()
 export class ChatService {
   constructor(
@@ -17,16 +20,46 @@ export class ChatService {
   ) {}
 
   /**
-   * Starts a run and views it in `response`.
-   * @throws {ChatError} when the request can't be a run, or the client is no longer there
+   * Views a new run, or the one that this request's idempotency key stands for.
+   * @throws {ChatError} when the request can't be a run
    */
-  start({ model, stream, ...request }: ChatRequestBody, response: Response): Viewer {
-    if (isClientGone(response)) throw new ChatError('cancelled', 'The client left.');
-    const run = this.runs.create(model ?? undefined, request as ChatRequest);
-    response.setHeader('Sluice-Run-Id', run.id);
-    return new Viewer(run, response, {
-      heartbeatMs: this.config.HEARTBEAT_MS,
-      writeTimeoutMs: this.config.WRITE_TIMEOUT_MS,
+  async start({ model, stream, ...request }: ChatRequestBody, response: Response): Promise<Viewer> {
+    const run = await this.runs.start({
+      owner: ownerOf(response.req),
+      model: model ?? undefined,
+      request: request as ChatRequest,
+      ...runOptions(response.req, this.config),
     });
+    return this.view(run, response);
+  }
+
+  /**
+   * Views a run after a cursor.
+   * @param expectFit throws when the response can't show that run
+   * @returns nothing when the cursor has seen the run's end
+   * @throws {ChatError} `run_not_found`, `resume_gap`, `store_unavailable`, or `invalid_request` for
+   *   a cursor that is ahead of the run
+   */
+  async resume(
+    { runId, seq }: Cursor,
+    response: Response,
+    expectFit: (run: Run) => void,
+  ): Promise<Viewer | undefined> {
+    const run = await this.runs.get(runId, ownerOf(response.req));
+    if (!run.isKept) {
+      throw new ChatError('resume_gap', "The run's events are no longer kept.");
+    }
+    if (run.length !== undefined && seq > run.length) {
+      throw new ChatError('invalid_request', `The run has no event ${seq} yet.`);
+    }
+    expectFit(run);
+    const hasEnded = run.state.ended_at !== null;
+    return hasEnded && seq === run.length ? undefined : this.view(run, response, seq);
+  }
+
+  private view(run: Run, response: Response, seq = 0): Viewer {
+    response.setHeader('Sluice-Run-Id', run.id);
+    const { HEARTBEAT_MS: heartbeatMs, WRITE_TIMEOUT_MS: writeTimeoutMs } = this.config;
+    return new Viewer(run, response, { heartbeatMs, writeTimeoutMs }, seq);
   }
 }

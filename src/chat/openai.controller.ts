@@ -28,7 +28,7 @@ export class OpenAIController {
     @Body(new SchemaPipe(chatRequestSchema)) body: ChatRequestBody,
     @Res() response: Response,
   ): Promise<void> {
-    const viewer = this.chat.start(body, response);
+    const viewer = await this.chat.start(body, response);
     if (!body.stream) return answer(viewer, response);
     await viewer.opened();
     const includeUsage = body.stream_options?.include_usage ?? false;

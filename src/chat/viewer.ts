@@ -1,8 +1,8 @@
 import type { Response } from 'express';
 import { Observable, Subscription, type Subscriber } from 'rxjs';
-import { isTerminal, type Entry, type Terminal } from '../runs/entry.js';
+import { contentOf, isTerminal, type Entry, type Terminal } from '../runs/entry.js';
 import type { Run } from '../runs/run.js';
-import { onClientGone } from './client-gone.js';
+import { isClientGone, onClientGone } from './client-gone.js';
 
 /** A viewer hands over about this much and waits until the response took it, in characters. */
 const BATCH_LENGTH = 65_536;
@@ -44,6 +44,7 @@ export class Viewer {
     this.batches = new Observable((subscriber) => this.pump(subscriber));
     this.holding.add(onClientGone(response, () => this.release()));
     this.holding.add(run.activity.subscribe(() => this.onActivity()));
+    if (isClientGone(response)) this.release();
   }
 
   /** Lets the run go. The last viewer's leaving cancels it. */
@@ -135,14 +136,9 @@ export class Viewer {
     const start = this.cursor;
     let length = 0;
     while (this.cursor < entries.length && length < BATCH_LENGTH) {
-      length += lengthOf(entries[this.cursor]!);
+      length += ENTRY_OVERHEAD + contentOf(entries[this.cursor]!).length;
       this.cursor += 1;
     }
     return entries.slice(start, this.cursor);
   }
-}
-
-function lengthOf({ data }: Entry): number {
-  const content = 'content' in data ? data.content : 'arguments' in data ? data.arguments : '';
-  return ENTRY_OVERHEAD + content.length;
 }

@@ -11,5 +11,5 @@ export function graceMs(policy: string, maxGraceSeconds: number): number | undef
   const [, kind, seconds] = POLICY.exec(policy) ?? [];
   if (kind === 'cancel') return 0;
   if (kind === 'continue') return Infinity;
-  return kind && Math.min(Number(seconds), maxGraceSeconds) * 1000;
+  return seconds === undefined ? undefined : Math.min(Number(seconds), maxGraceSeconds) * 1000;
 }

@@ -2,8 +2,8 @@ import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import type { CompletionUsage } from 'openai/resources/completions';
 import type { ChatError, ErrorCode } from '../errors/chat-error.js';
 
-/** The provider's count of tokens, with all it says of them. */
-export type Usage = CompletionUsage & { source: 'provider' };
+/** The tokens of a run, as its provider counted them or, where it did not, as Sluice did. */
+export type Usage = CompletionUsage & { source: 'provider' | 'estimated' };
 
 /** An event of the native dialect: its name and its data. */
 export type RunEvent =
@@ -49,6 +49,12 @@ export type Entry = Draft & {
   seq: number;
 };
 
-export function isTerminal(event: RunEvent): event is Terminal {
+export function isTerminal<E extends RunEvent>(event: E): event is E & Terminal {
   return event.type === 'done' || event.type === 'cancelled' || event.type === 'error';
+}
+
+/** What was generated with this event: text, or a piece of a tool call's arguments. */
+export function contentOf({ data }: RunEvent): string {
+  if ('content' in data) return data.content;
+  return 'arguments' in data ? data.arguments : '';
 }

@@ -1,114 +1,43 @@
-import { randomBytes } from 'node:crypto';
-import {
-  catchError,
-  concatWith,
-  defer,
-  delay,
-  EMPTY,
-  ignoreElements,
-  merge,
-  mergeMap,
-  Observable,
-  of,
-  ReplaySubject,
-  share,
-  takeUntil,
-  takeWhile,
-  tap,
-  timer,
-} from 'rxjs';
-import { ChatError, toChatError } from '../errors/chat-error.js';
-import type { Frame } from '../providers/chat-provider.js';
-import { isTerminal, type Draft, type Terminal } from './entry.js';
-import { RunLog } from './run-log.js';
-import { Transcriber } from './transcriber.js';
+import type { Observable } from 'rxjs';
+import type { Usage } from './entry.js';
+import type { RunLog } from './run-log.js';
 
-/** After its last finish reason upstream gets this long for the usage and the end of its stream. */
-const USAGE_WAIT_MS = 2_000;
+export const RUN_STATUSES = ['queued', 'running', 'completed', 'failed', 'cancelled'] as const;
+export type RunStatus = (typeof RUN_STATUSES)[number];
 
-export interface RunOptions {
-  /** The provider's output, cold: the run subscribes to it once, ever. */
-  source: Observable<Frame>;
-  /** The name of what generates, for the run's events. */
+/** What `GET /v1/runs/:id` tells of a run; times in ISO 8601. */
+export interface RunState {
+  id: string;
+  object: 'run';
+  status: RunStatus;
+  /** The model that was asked for; null for the default. */
+  model: string | null;
+  /** What generates: `<provider>/<model>`. */
   target: string;
-  /** How many answers were asked for. */
-  choices: number;
-  /** A run without content is opened after this long all the same, in milliseconds. */
-  commitAfterMs: number;
-  /** Characters of output after which the run fails. */
-  maxLength: number;
+  finish_reason: string | null;
+  usage: Usage | null;
+  error: { code: string; message: string; retryable: boolean } | null;
+  created_at: string;
+  started_at: string | null;
+  first_token_at: string | null;
+  ended_at: string | null;
 }
 
-/**
- * One generation. It starts with its first viewer's subscription to {@link activity} and ends with
- * exactly one terminal entry in its log; when its last viewer leaves it is cancelled.
- */
-export class Run {
-  readonly id = `run_${randomBytes(16).toString('hex')}`;
-  readonly createdAt = new Date();
+/** A run as viewers see it, wherever it is generated. */
+export interface Run {
+  readonly id: string;
+  /** The key that started it; nobody else may know that it exists. */
+  readonly owner: string;
+  /** How many answers it generates. */
+  readonly choices: number;
+  readonly state: RunState;
   readonly log: RunLog;
   /** Emits when the log has grown and completes after the terminal entry. Never an error. */
-  readonly activity: Observable<Draft>;
-
-  /** A value and not an event, so that a stop before the first viewer counts. */
-  private readonly stop = new ReplaySubject<Terminal>(1);
-  private readonly transcriber: Transcriber;
-
-  constructor({ source, target, choices, commitAfterMs, maxLength }: RunOptions) {
-    const transcriber = new Transcriber(target, choices);
-    this.transcriber = transcriber;
-    this.log = new RunLog({
-      type: 'start',
-      data: { id: this.id, model: target, created: Math.floor(this.createdAt.getTime() / 1000) },
-    });
-    const generation = source.pipe(
-      limitLength(maxLength),
-      takeUntil(transcriber.finished.pipe(delay(USAGE_WAIT_MS))),
-      mergeMap((frame) => transcriber.add(frame)),
-      concatWith(defer(() => of(transcriber.end()))),
-      catchError((error: unknown) => of(this.failed(toChatError(error)))),
-    );
-    const opening = timer(commitAfterMs).pipe(
-      tap(() => this.log.open()),
-      ignoreElements(),
-    );
-    this.activity = merge(this.stop, generation, opening).pipe(
-      takeWhile((event) => !isTerminal(event), true),
-      share({
-        connector: () => this.log,
-        resetOnComplete: false,
-        resetOnError: false,
-        // A reset would start, and bill, a second generation for the next viewer.
-        resetOnRefCountZero: () => {
-          this.cancel();
-          return EMPTY;
-        },
-      }),
-    );
-  }
-
-  /** Stops the generation and closes its upstream; nothing once the run is over. */
-  cancel() {
-    this.stop.next({ type: 'cancelled', data: { usage: this.transcriber.usage } });
-  }
-
-  private failed(error: ChatError): Terminal {
-    const { code, message, retryable } = error;
-    return {
-      type: 'error',
-      data: { code, message, retryable, usage: this.transcriber.usage },
-      error,
-    };
-  }
-}
-
-function limitLength(maxLength: number) {
-  let length = 0;
-  return tap(({ json, chunk }: Frame) => {
-    length += json?.length ?? JSON.stringify(chunk).length;
-    if (length > maxLength) {
-      const message = `The answer is longer than ${maxLength} characters.`;
-      throw new ChatError('provider_error', message, { retryable: false });
-    }
-  });
+  readonly activity: Observable<unknown>;
+  /** How many entries there are; undefined where only another instance knows. */
+  readonly length: number | undefined;
+  /** False once its entries were dropped for the sake of memory: only the state is left. */
+  readonly isKept: boolean;
+  /** Stops the generation and closes its upstream. Resolves with the run's end; idempotent. */
+  cancel(): Promise<void>;
 }

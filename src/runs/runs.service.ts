@@ -1,25 +1,106 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { createHash } from 'node:crypto';
 import { CONFIG, type Config } from '../config/config.js';
+import { ChatError } from '../errors/chat-error.js';
 import type { ChatRequest } from '../providers/chat-provider.js';
 import { RouterService } from '../routing/router.service.js';
-import { Run } from './run.js';
+import { DrainService } from './drain.service.js';
+import { LocalRun } from './local.run.js';
+import { RUN_STORE, type RunStore } from './run-store.js';
+import type { Run, RunState } from './run.js';
+import { UsageEstimator } from './usage-estimator.js';
 
+export interface RunRequest {
+  owner: string;
+  /** Undefined for the default model. */
+  model?: string;
+  request: ChatRequest;
+  /** How long the run goes on after its last viewer left, in milliseconds. */
+  graceMs: number;
+  /** Requests with the same key and body are one run. */
+  idempotencyKey?: string;
+}
+
+/** Starts runs and finds them again, for their owners alone. */
 @Injectable()
 export class RunsService {
   constructor(
     private readonly router: RouterService,
+    private readonly usage: UsageEstimator,
+    private readonly drain: DrainService,
+    @Inject(RUN_STORE) private readonly store: RunStore,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
-  /** A run that starts to generate when it is first viewed. */
-  create(model: string | undefined, request: ChatRequest): Run {
+  /**
+   * A run that generates once it is viewed, or the one that the same request started before.
+   * @throws {ChatError} `shutting_down`, `idempotency_mismatch`, or `store_unavailable` with a key
+   */
+  async start(asked: RunRequest): Promise<Run> {
+    this.drain.expectOpen();
+    const { owner, model, request, graceMs, idempotencyKey } = asked;
     const target = this.router.resolve(model);
-    return new Run({
-      source: this.router.generate(target, request),
+    const run = new LocalRun({
+      owner,
+      model,
       target: target.name,
+      source: this.router.generate(target, request),
       choices: request.n ?? 1,
+      graceMs,
       commitAfterMs: this.config.COMMIT_AFTER_MS,
       maxLength: this.config.MAX_RUN_BYTES,
+      estimateUsage: (generated) => this.usage.estimate(request, generated),
     });
+    this.store.add(run);
+    if (idempotencyKey === undefined) return run;
+    try {
+      const chosen = await this.claim(
+        run,
+        digest([owner, idempotencyKey]),
+        digest([model, request]),
+      );
+      if (chosen !== run) await this.store.remove(run);
+      return chosen;
+    } catch (error) {
+      await this.store.remove(run);
+      throw error;
+    }
   }
+
+  /** @throws {ChatError} `run_not_found`, for a run of somebody else's too */
+  async get(id: string, owner: string): Promise<Run> {
+    const run = await this.store.find(id);
+    if (run?.owner === owner) return run;
+    throw new ChatError('run_not_found', 'There is no such run, or it is no longer kept.');
+  }
+
+  list(owner: string): Promise<RunState[]> {
+    return this.store.list(owner);
+  }
+
+  /** Stops a run, if it has not ended, and forgets it. */
+  async remove(run: Run): Promise<void> {
+    await run.cancel();
+    await this.store.remove(run);
+  }
+
+  /** Gives the key to the run, unless an earlier run has it that goes on or came to its end. */
+  private async claim(run: LocalRun, key: string, body: string): Promise<Run> {
+    for (;;) {
+      const holder = await this.store.claim(key, { runId: run.id, digest: body });
+      if (holder.runId === run.id) return run;
+      if (holder.digest !== body) {
+        const message = 'This idempotency key came with another request before.';
+        throw new ChatError('idempotency_mismatch', message);
+      }
+      const earlier = await this.store.find(holder.runId);
+      const status = earlier?.state.status;
+      if (earlier && status !== 'failed' && status !== 'cancelled') return earlier;
+      await this.store.release(key, holder.runId);
+    }
+  }
+}
+
+function digest(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('base64url');
 }

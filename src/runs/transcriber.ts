@@ -26,7 +26,7 @@ export class Transcriber {
   private identity?: Pick<ChatCompletionChunk, 'id' | 'created' | 'object' | 'model'>;
   private lastWithUsage?: UpstreamChunk;
   /** What frames without choices say, such as Azure's prompt filter: it travels with the next. */
-  private extras?: UpstreamChunk;
+  private extras?: Omit<UpstreamChunk, 'usage'>;
   /** Chunks without content: they travel with the next event. */
   private pending: OutputChunk[] = [];
 
@@ -49,7 +49,7 @@ export class Transcriber {
     if (chunk.usage) this.lastWithUsage = chunk;
     const { choices } = chunk;
     if (!Array.isArray(choices) || choices.length === 0) {
-      if (!chunk.usage) this.extras = { ...this.extras, ...chunk };
+      if (!chunk.usage) this.extras = { ...this.extras, ...withoutUsage(chunk) };
       return [];
     }
     const events = choices.flatMap(({ delta }) => eventsOf(delta));
@@ -132,7 +132,7 @@ export class Transcriber {
 
   /** @param finishing the choices that keep their finish reason */
   private clean(
-    { usage, ...chunk }: UpstreamChunk,
+    chunk: UpstreamChunk,
     choices: UpstreamChoice[],
     finishing: UpstreamChoice[],
   ): ChatCompletionChunk {
@@ -140,7 +140,7 @@ export class Transcriber {
     this.extras = undefined;
     return {
       ...extras,
-      ...chunk,
+      ...withoutUsage(chunk),
       ...this.identity!,
       model: chunk.model || this.identity!.model,
       choices: choices.map((choice) => ({
@@ -172,6 +172,10 @@ function eventsOf(delta: Delta | null | undefined): Draft[] {
     });
   });
   return events;
+}
+
+function withoutUsage({ usage, ...chunk }: UpstreamChunk): Omit<UpstreamChunk, 'usage'> {
+  return chunk;
 }
 
 /** Whether a choice has all that OpenAI's schema requires of it. */

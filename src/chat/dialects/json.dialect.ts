@@ -1,5 +1,5 @@
-import type { EventDialect } from './dialect.js';
-import { eventId } from './dialect.js';
+import type { Entry } from '../../runs/entry.js';
+import { eventId, type EventDialect } from './dialect.js';
 
 /** How long an EventSource waits before it reconnects, in milliseconds. */
 const RECONNECT_MS = 1_000;
@@ -9,7 +9,12 @@ export const jsonDialect: EventDialect = {
   toEvent: (entry, run) => ({
     type: entry.type === 'message' ? undefined : entry.type,
     id: eventId(run, entry),
-    retry: entry.type === 'start' ? RECONNECT_MS : undefined,
+    retry: isReconnectHint(entry) ? RECONNECT_MS : undefined,
     data: JSON.stringify(entry.data),
   }),
 };
+
+/** At the start, and when the server leaves: another one will be there. */
+function isReconnectHint(entry: Entry): boolean {
+  return entry.type === 'start' || (entry.type === 'error' && entry.data.code === 'shutting_down');
+}

@@ -1,4 +1,4 @@
-import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { CONFIG, type Config } from '../../config/config.js';
@@ -17,7 +17,7 @@ export interface UpstreamRequest {
  * has one deadline, for connecting: the others are routing's.
  */
 @Injectable()
-export class HttpClient implements OnModuleDestroy {
+export class HttpClient implements OnApplicationShutdown {
   private readonly agents = {
     'http:': new http.Agent({ keepAlive: true, noDelay: true }),
     'https:': new https.Agent({ keepAlive: true, noDelay: true }),
@@ -62,7 +62,7 @@ export class HttpClient implements OnModuleDestroy {
     });
   }
 
-  onModuleDestroy() {
+  onApplicationShutdown() {
     for (const agent of Object.values(this.agents)) agent.destroy();
   }
 

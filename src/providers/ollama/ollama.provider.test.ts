@@ -47,7 +47,7 @@ describe(OllamaProvider.name, () => {
   });
 
   afterEach(async () => {
-    http.onModuleDestroy();
+    http.onApplicationShutdown();
     server.closeAllConnections();
     server.close();
     await once(server, 'close');

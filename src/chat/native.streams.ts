@@ -1,0 +1,85 @@
+import { Injectable, type MessageEvent } from '@nestjs/common';
+import type { Response } from 'express';
+import { EMPTY, finalize, mergeMap, type Observable } from 'rxjs';
+import { ChatError } from '../errors/chat-error.js';
+import type { ChatRequestBody } from './chat-request.schema.js';
+import { ChatService } from './chat.service.js';
+import type { Cursor } from './cursor.js';
+import { EVENT_FORMATS, isWritten, WRITTEN_FORMATS, type Format } from './dialects/formats.js';
+import { writeResponse } from './response.writer.js';
+import type { Viewer } from './viewer.js';
+
+type Events = Observable<MessageEvent>;
+
+/** Viewers bound what waits for a client; Nest's own bound would cut one large event. */
+export const SSE_OPTIONS = { maxPendingDataLength: Infinity };
+
+/** The comment that is sent in a silence. */
+const HEARTBEAT: MessageEvent[] = [{ comment: 'ping' }];
+
+/** How long EventSource waits before it asks again for a run that can't be served yet. */
+const RETRY = 'retry: 2000\n\n';
+
+/** What the native routes return to `@Sse`. */
+@Injectable()
+export class NativeStreams {
+  constructor(private readonly chat: ChatService) {}
+
+  /** A new run; its failure before the first byte is an HTTP error. */
+  async start(body: ChatRequestBody, format: Format, response: Response): Promise<Events> {
+    expectShowable(body.n ?? 1, format);
+    const viewer = await this.chat.start(body, response);
+    await viewer.opened();
+    return show(viewer, format, response);
+  }
+
+  /** A run after a cursor; its failure is an event. */
+  async resume(cursor: Cursor, format: Format, response: Response): Promise<Events> {
+    const viewer = await this.chat.resume(cursor, response, (run) => {
+      expectShowable(run.choices, format);
+    });
+    if (viewer) return show(viewer, format, response);
+    // The client has seen the end: 204 is what keeps EventSource from asking again.
+    response.status(204).end();
+    return EMPTY;
+  }
+
+  /**
+   * The same for EventSource, which stays dead after any answer but 200: what another attempt may
+   * mend gets one that makes it try again.
+   */
+  async reconnect(cursor: Cursor, format: Format, response: Response): Promise<Events> {
+    try {
+      return await this.resume(cursor, format, response);
+    } catch (error) {
+      if (!(error instanceof ChatError && error.status === 503)) throw error;
+      response
+        .status(200)
+        .set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache' });
+      response.end(RETRY);
+      return EMPTY;
+    }
+  }
+}
+
+/** A format that `@Sse` has no words for is written here, and Nest finds the response ended. */
+async function show(viewer: Viewer, format: Format, response: Response): Promise<Events> {
+  if (isWritten(format)) {
+    await writeResponse(viewer, WRITTEN_FORMATS[format], response);
+    return EMPTY;
+  }
+  const { toEvent } = EVENT_FORMATS[format];
+  return viewer.batches.pipe(
+    mergeMap((batch) =>
+      batch.length === 0 ? HEARTBEAT : batch.flatMap((entry) => toEvent(entry, viewer.run) ?? []),
+    ),
+    finalize(() => viewer.release()),
+  );
+}
+
+/** @throws {ChatError} `invalid_request` when the format can't show that many answers */
+function expectShowable(choices: number, format: Format) {
+  if (choices === 1 || format === 'openai') return;
+  const message = `The format ${format} shows one answer: n must be 1.`;
+  throw new ChatError('invalid_request', message, { param: 'n' });
+}

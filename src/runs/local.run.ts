@@ -1,0 +1,212 @@
+import { randomBytes } from 'node:crypto';
+import {
+  catchError,
+  concatWith,
+  defer,
+  delay,
+  ignoreElements,
+  lastValueFrom,
+  merge,
+  mergeMap,
+  NEVER,
+  of,
+  ReplaySubject,
+  share,
+  takeUntil,
+  takeWhile,
+  tap,
+  timer,
+  type Observable,
+} from 'rxjs';
+import { ChatError, toChatError } from '../errors/chat-error.js';
+import type { Frame } from '../providers/chat-provider.js';
+import {
+  contentOf,
+  isTerminal,
+  type Draft,
+  type Failure,
+  type Terminal,
+  type Usage,
+} from './entry.js';
+import { RunLog } from './run-log.js';
+import type { Run, RunState, RunStatus } from './run.js';
+import { settleUsage } from './settle-usage.js';
+import { Transcriber } from './transcriber.js';
+
+/** After its last finish reason upstream gets this long for the usage and the end of its stream. */
+const USAGE_WAIT_MS = 2_000;
+
+const STATUS = { done: 'completed', cancelled: 'cancelled', error: 'failed' } as const;
+
+export interface LocalRunOptions {
+  owner: string;
+  /** The model that was asked for, if any. */
+  model?: string;
+  /** The name of what generates. */
+  target: string;
+  /** The provider's output, cold: the run subscribes to it once, ever. */
+  source: Observable<Frame>;
+  /** How many answers were asked for. */
+  choices: number;
+  /** How long the run goes on after its last viewer left, in milliseconds. */
+  graceMs: number;
+  /** A run without content is opened after this long all the same, in milliseconds. */
+  commitAfterMs: number;
+  /** Characters of output after which the run fails. */
+  maxLength: number;
+  /** Counts the tokens of a run whose provider did not; gets the text that was generated. */
+  estimateUsage: (generated: string) => Promise<Usage>;
+}
+
+/**
+ * A run that is generated here. It starts with the first subscription to {@link activity} and ends
+ * with exactly one terminal entry in its log, whoever comes and goes.
+ */
+export class LocalRun implements Run {
+  readonly id = `run_${randomBytes(16).toString('hex')}`;
+  readonly log: RunLog;
+  readonly activity: Observable<Draft>;
+  readonly isKept = true;
+  /** Characters of output so far. */
+  size = 0;
+
+  /** A value and not an event, so that a stop before the first viewer counts. */
+  private readonly stop = new ReplaySubject<Terminal>(1);
+  private readonly transcriber: Transcriber;
+  private readonly createdAt = new Date();
+  private startedAt?: Date;
+  private firstTokenAt?: Date;
+  private endedAt?: Date;
+
+  constructor(private readonly options: LocalRunOptions) {
+    const { source, target, choices, graceMs, commitAfterMs } = options;
+    const { stop } = this;
+    const transcriber = (this.transcriber = new Transcriber(target, choices));
+    const log = (this.log = new RunLog({
+      type: 'start',
+      data: { id: this.id, model: target, created: Math.floor(this.createdAt.getTime() / 1000) },
+    }));
+    const generation = defer(() => {
+      this.startedAt = new Date();
+      return source;
+    }).pipe(
+      tap((frame) => this.grow(frame)),
+      takeUntil(transcriber.finished.pipe(delay(USAGE_WAIT_MS))),
+      mergeMap((frame) => transcriber.add(frame)),
+      concatWith(defer(() => of(transcriber.end()))),
+      catchError((error: unknown) => of(failed(toChatError(error)))),
+    );
+    const opening = timer(commitAfterMs).pipe(
+      tap(() => log.open()),
+      ignoreElements(),
+    );
+    const graceOver = after(graceMs).pipe(
+      tap(() => stop.next(cancelled())),
+      ignoreElements(),
+    );
+    this.activity = merge(stop, generation, opening).pipe(
+      takeWhile((event) => !isTerminal(event), true),
+      settleUsage(
+        // A request that was refused used nothing.
+        ({ type }) => type !== 'error' || log.isOpen,
+        () => this.usage(),
+      ),
+      tap((event) => this.note(event)),
+      // Never a reset: it would start, and bill, a second generation for the next viewer.
+      share({
+        connector: () => log,
+        resetOnComplete: false,
+        resetOnError: false,
+        resetOnRefCountZero: () => graceOver,
+      }),
+    );
+  }
+
+  get owner(): string {
+    return this.options.owner;
+  }
+
+  get choices(): number {
+    return this.options.choices;
+  }
+
+  get length(): number {
+    return this.log.entries.length;
+  }
+
+  get state(): RunState {
+    const { terminal } = this.log;
+    return {
+      id: this.id,
+      object: 'run',
+      status: this.status,
+      model: this.options.model ?? null,
+      target: this.options.target,
+      finish_reason: terminal?.type === 'done' ? terminal.data.finish_reason : null,
+      usage: terminal?.data.usage ?? this.transcriber.usage,
+      error: terminal?.type === 'error' ? errorOf(terminal.data) : null,
+      created_at: this.createdAt.toISOString(),
+      started_at: this.startedAt?.toISOString() ?? null,
+      first_token_at: this.firstTokenAt?.toISOString() ?? null,
+      ended_at: this.endedAt?.toISOString() ?? null,
+    };
+  }
+
+  async cancel() {
+    await this.end(cancelled());
+  }
+
+  /** Ends the run for a reason of the server's. Resolves when it has ended; nothing if it had. */
+  async fail(error: ChatError) {
+    await this.end(failed(error));
+  }
+
+  private async end(terminal: Terminal) {
+    this.stop.next(terminal);
+    await lastValueFrom(this.activity, { defaultValue: undefined });
+  }
+
+  private get status(): RunStatus {
+    const { terminal } = this.log;
+    if (terminal) return STATUS[terminal.type];
+    return this.startedAt ? 'running' : 'queued';
+  }
+
+  private grow({ json, chunk }: Frame) {
+    this.size += json?.length ?? JSON.stringify(chunk).length;
+    const { maxLength } = this.options;
+    if (this.size <= maxLength) return;
+    const message = `The answer is longer than ${maxLength} characters.`;
+    throw new ChatError('provider_error', message, { retryable: false });
+  }
+
+  private note(event: Draft) {
+    if (isTerminal(event)) this.endedAt = new Date();
+    else this.firstTokenAt ??= new Date();
+  }
+
+  /** What the provider counted, else an estimate. */
+  private async usage(): Promise<Usage> {
+    const generated = this.log.entries.map(contentOf).join('');
+    return this.transcriber.usage ?? this.options.estimateUsage(generated);
+  }
+}
+
+/** Emits once after `ms`: at once for 0, never for Infinity. */
+function after(ms: number): Observable<unknown> {
+  if (ms === 0) return of(0);
+  return ms === Infinity ? NEVER : timer(ms);
+}
+
+function cancelled(): Terminal {
+  return { type: 'cancelled', data: { usage: null } };
+}
+
+function failed(error: ChatError): Terminal {
+  const { code, message, retryable } = error;
+  return { type: 'error', data: { code, message, retryable, usage: null }, error };
+}
+
+function errorOf({ code, message, retryable }: Failure): RunState['error'] {
+  return { code, message, retryable };
+}

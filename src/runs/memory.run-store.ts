@@ -1,0 +1,123 @@
+import { EMPTY } from 'rxjs';
+import type { LocalRun } from './local.run.js';
+import { RunLog } from './run-log.js';
+import type { Claim, RunStore } from './run-store.js';
+import type { Run, RunState } from './run.js';
+
+export interface Retention {
+  /** How long a run is found after it ended, in milliseconds. */
+  retentionMs: number;
+  /** Characters that the entries of ended runs may take up together. */
+  maxSize: number;
+}
+
+/** The runs of one process. */
+export class MemoryRunStore implements RunStore {
+  private readonly runs = new Map<string, Run>();
+  private readonly active = new Map<string, LocalRun>();
+  /** Ended runs, the oldest first, with the time at which they are forgotten. */
+  private readonly ended = new Map<string, number>();
+  private readonly claims = new Map<string, Claim>();
+  /** The keys that each run holds. */
+  private readonly keys = new Map<string, string>();
+  /** Entries that are kept of ended runs, the oldest first. */
+  private readonly kept = new Map<string, number>();
+  private keptSize = 0;
+  private sweeping?: NodeJS.Timeout;
+
+  constructor(private readonly retention: Retention) {}
+
+  add(run: LocalRun) {
+    this.runs.set(run.id, run);
+    this.active.set(run.id, run);
+    run.log.subscribe({ complete: () => this.retain(run) });
+  }
+
+  find(id: string): Promise<Run | undefined> {
+    return Promise.resolve(this.runs.get(id));
+  }
+
+  list(owner: string): Promise<RunState[]> {
+    const own = [...this.runs.values()].filter((run) => run.owner === owner);
+    return Promise.resolve(own.map(({ state }) => state).reverse());
+  }
+
+  remove({ id }: Run): Promise<void> {
+    this.forget(id);
+    return Promise.resolve();
+  }
+
+  claim(key: string, claim: Claim): Promise<Claim> {
+    const holder = this.claims.get(key);
+    if (holder) return Promise.resolve(holder);
+    this.claims.set(key, claim);
+    this.keys.set(claim.runId, key);
+    return Promise.resolve(claim);
+  }
+
+  release(key: string, runId: string): Promise<void> {
+    if (this.claims.get(key)?.runId === runId) this.claims.delete(key);
+    return Promise.resolve();
+  }
+
+  live(): LocalRun[] {
+    return [...this.active.values()];
+  }
+
+  private retain(run: LocalRun) {
+    this.active.delete(run.id);
+    if (!this.runs.has(run.id)) return;
+    this.ended.set(run.id, Date.now() + this.retention.retentionMs);
+    this.kept.set(run.id, run.size);
+    this.keptSize += run.size;
+    for (const id of this.kept.keys()) {
+      if (this.keptSize <= this.retention.maxSize) break;
+      this.drop(id);
+      this.runs.set(id, withoutEntries(this.runs.get(id)!));
+    }
+    this.sweep();
+  }
+
+  /** Forgets what has been retained long enough, now and whenever the next one is due. */
+  private sweep() {
+    clearTimeout(this.sweeping);
+    const now = Date.now();
+    for (const [id, due] of this.ended) {
+      if (due > now) {
+        this.sweeping = setTimeout(() => this.sweep(), due - now).unref();
+        return;
+      }
+      this.forget(id);
+    }
+  }
+
+  private forget(id: string) {
+    this.runs.delete(id);
+    this.active.delete(id);
+    this.ended.delete(id);
+    this.drop(id);
+    const key = this.keys.get(id);
+    this.keys.delete(id);
+    if (key !== undefined && this.claims.get(key)?.runId === id) this.claims.delete(key);
+  }
+
+  private drop(id: string) {
+    this.keptSize -= this.kept.get(id) ?? 0;
+    this.kept.delete(id);
+  }
+}
+
+/** What is left of a run when its entries had to go. Those who view it still have them. */
+function withoutEntries({ id, owner, choices, state }: Run): Run {
+  return {
+    id,
+    owner,
+    choices,
+    state,
+    log: new RunLog({ type: 'cancelled', data: { usage: null } }),
+    activity: EMPTY,
+    length: 0,
+    isKept: false,
+    cancel: () => Promise.resolve(),
+  };
+}

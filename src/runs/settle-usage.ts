@@ -1,0 +1,37 @@
+import { Observable, type MonoTypeOperatorFunction } from 'rxjs';
+import { isTerminal, type Draft, type Terminal, type Usage } from './entry.js';
+
+/**
+ * Holds a terminal event without usage back until its tokens are counted. Upstream is closed by
+ * then: the operator stands behind the one that ends the generation.
+ *
+ * @param hasUsage tells whether the run used any tokens
+ * @param estimate counts the run's tokens; must not fail
+ */
+export function settleUsage(
+  hasUsage: (terminal: Terminal) => boolean,
+  estimate: () => Promise<Usage>,
+): MonoTypeOperatorFunction<Draft> {
+  return (source) =>
+    new Observable((subscriber) => {
+      let isCounting = false;
+      return source.subscribe({
+        next: (event) => {
+          if (!isTerminal(event) || event.data.usage || !hasUsage(event)) {
+            subscriber.next(event);
+            return;
+          }
+          isCounting = true;
+          void estimate().then((usage) => {
+            event.data.usage = usage;
+            subscriber.next(event);
+            subscriber.complete();
+          });
+        },
+        error: (error: unknown) => subscriber.error(error),
+        complete: () => {
+          if (!isCounting) subscriber.complete();
+        },
+      });
+    });
+}

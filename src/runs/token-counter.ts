@@ -1,0 +1,54 @@
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { Worker } from 'node:worker_threads';
+
+interface Answer {
+  id: number;
+  counts: number[];
+}
+
+/** What a token is worth in text where it can't be counted. */
+const CHARACTERS_PER_TOKEN = 4;
+
+/**
+ * Counts tokens as OpenAI's newer models do, for usage that no provider reported. In a thread of its
+ * own, so that no stream waits for it, which starts with the first text to be counted.
+ */
+@Injectable()
+export class TokenCounter implements OnApplicationShutdown {
+  private worker?: Worker;
+  private readonly waiting = new Map<number, (counts: number[]) => void>();
+  private lastId = 0;
+
+  /** @returns how many tokens each text has */
+  async count(texts: string[]): Promise<number[]> {
+    const worker = (this.worker ??= this.start());
+    const id = (this.lastId += 1);
+    const counts = await new Promise<number[]>((resolve) => {
+      this.waiting.set(id, resolve);
+      worker.postMessage({ id, texts });
+    });
+    return texts.map((text, at) => counts[at] ?? Math.ceil(text.length / CHARACTERS_PER_TOKEN));
+  }
+
+  async onApplicationShutdown() {
+    await this.worker?.terminate();
+  }
+
+  private start(): Worker {
+    const worker = new Worker(new URL('./token-counter.worker.js', import.meta.url));
+    worker.unref();
+    worker.on('message', ({ id, counts }: Answer) => this.answer(id, counts));
+    // Without a worker the texts are estimated by their length; the next count starts a new one.
+    worker.on('error', () => undefined);
+    worker.on('exit', () => {
+      this.worker = undefined;
+      for (const id of [...this.waiting.keys()]) this.answer(id, []);
+    });
+    return worker;
+  }
+
+  private answer(id: number, counts: number[]) {
+    this.waiting.get(id)?.(counts);
+    this.waiting.delete(id);
+  }
+}
