@@ -49,12 +49,12 @@ export class ChatService {
     if (!run.isKept) {
       throw new ChatError('resume_gap', "The run's events are no longer kept.");
     }
-    if (run.length !== undefined && seq > run.length) {
+    expectFit(run);
+    const place = run.locate(seq);
+    if (place === 'ahead') {
       throw new ChatError('invalid_request', `The run has no event ${seq} yet.`);
     }
-    expectFit(run);
-    const hasEnded = run.state.ended_at !== null;
-    return hasEnded && seq === run.length ? undefined : this.view(run, response, seq);
+    return place === 'end' ? undefined : this.view(run, response, seq);
   }
 
   private view(run: Run, response: Response, seq = 0): Viewer {

@@ -72,6 +72,10 @@ const environment = z
     RUN_RETENTION_SECONDS: whole(600, 0, 2 ** 31 / 1000 - 1),
     MAX_RETAINED_BYTES: whole(64 * MEBIBYTE, 0),
 
+    REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'expected a redis or rediss URL' }).optional(),
+    REDIS_PREFIX: z.string().default('sluice:'),
+    READY_REQUIRES_REDIS: onOff.default(false),
+
     SHUTDOWN_DELAY_MS: whole(5_000, 0),
     SHUTDOWN_DRAIN_MS: whole(25_000, 0),
   })

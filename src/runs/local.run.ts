@@ -130,8 +130,10 @@ export class LocalRun implements Run {
     return this.options.choices;
   }
 
-  get length(): number {
-    return this.log.entries.length;
+  locate(seq: number) {
+    const { length } = this.log.entries;
+    if (seq > length) return 'ahead';
+    return this.log.terminal && seq === length ? 'end' : 'within';
   }
 
   get state(): RunState {

@@ -13,6 +13,8 @@ export interface Retention {
 
 /** The runs of one process. */
 export class MemoryRunStore implements RunStore {
+  readonly isDegraded = false;
+
   private readonly runs = new Map<string, Run>();
   private readonly active = new Map<string, LocalRun>();
   /** Ended runs, the oldest first, with the time at which they are forgotten. */
@@ -62,6 +64,10 @@ export class MemoryRunStore implements RunStore {
 
   live(): LocalRun[] {
     return [...this.active.values()];
+  }
+
+  liveRun(id: string): LocalRun | undefined {
+    return this.active.get(id);
   }
 
   private retain(run: LocalRun) {
@@ -116,7 +122,7 @@ function withoutEntries({ id, owner, choices, state }: Run): Run {
     state,
     log: new RunLog({ type: 'cancelled', data: { usage: null } }),
     activity: EMPTY,
-    length: 0,
+    locate: () => 'within',
     isKept: false,
     cancel: () => Promise.resolve(),
   };

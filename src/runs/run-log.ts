@@ -8,8 +8,8 @@ import { isTerminal, type Draft, type Entry, type Terminal } from './entry.js';
 export class RunLog extends Subject<Draft> {
   readonly entries: Entry[] = [];
 
-  /** @param first the entry that opens the log, before whatever else comes first */
-  constructor(private readonly first: Draft) {
+  /** @param first opens the log, before whatever else comes first */
+  constructor(private readonly first?: Draft) {
     super();
   }
 
@@ -25,15 +25,22 @@ export class RunLog extends Subject<Draft> {
   }
 
   open() {
-    if (this.isOpen) return;
+    if (this.isOpen || !this.first) return;
     this.append(this.first);
     super.next(this.first);
   }
 
   override next(draft: Draft) {
-    if (!this.isOpen) this.append(this.first);
+    if (!this.isOpen && this.first) this.append(this.first);
     this.append(draft);
     super.next(draft);
+  }
+
+  /** Ends the log with an event that its run never had, and that so has no number of its own. */
+  abandon(terminal: Terminal) {
+    this.entries.push({ ...terminal, seq: this.entries.length });
+    super.next(terminal);
+    this.complete();
   }
 
   private append(draft: Draft) {

@@ -34,10 +34,10 @@ export interface Run {
   readonly log: RunLog;
   /** Emits when the log has grown and completes after the terminal entry. Never an error. */
   readonly activity: Observable<unknown>;
-  /** How many entries there are; undefined where only another instance knows. */
-  readonly length: number | undefined;
   /** False once its entries were dropped for the sake of memory: only the state is left. */
   readonly isKept: boolean;
+  /** Where a cursor stands: ahead of the run, at its very end, or where there is more to come. */
+  locate(seq: number): 'ahead' | 'end' | 'within';
   /** Stops the generation and closes its upstream. Resolves with the run's end; idempotent. */
   cancel(): Promise<void>;
 }

@@ -3,6 +3,7 @@ import { CONFIG, type Config } from '../config/config.js';
 import { RoutingModule } from '../routing/routing.module.js';
 import { DrainService } from './drain.service.js';
 import { MemoryRunStore } from './memory.run-store.js';
+import { RedisRunStore } from './redis/redis.run-store.js';
 import { RUN_STORE } from './run-store.js';
 import { RunsController } from './runs.controller.js';
 import { RunsService } from './runs.service.js';
@@ -20,13 +21,17 @@ import { UsageEstimator } from './usage-estimator.js';
     {
       provide: RUN_STORE,
       inject: [CONFIG],
-      useFactory: (config: Config) =>
-        new MemoryRunStore({
+      useFactory: (config: Config) => {
+        const retention = {
           retentionMs: config.RUN_RETENTION_SECONDS * 1000,
           maxSize: config.MAX_RETAINED_BYTES,
-        }),
+        };
+        return config.REDIS_URL
+          ? new RedisRunStore(config.REDIS_URL, config.REDIS_PREFIX, retention)
+          : new MemoryRunStore(retention);
+      },
     },
   ],
-  exports: [RunsService, DrainService],
+  exports: [RunsService, DrainService, RUN_STORE],
 })
 export class RunsModule {}

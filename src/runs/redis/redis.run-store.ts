@@ -1,0 +1,159 @@
+import { randomUUID } from 'node:crypto';
+import type { OnApplicationShutdown } from '@nestjs/common';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LocalRun } from '../local.run.js';
+import { MemoryRunStore, type Retention } from '../memory.run-store.js';
+import type { Claim, RunStore } from '../run-store.js';
+import type { Run, RunState } from '../run.js';
+import { Journal, LEASE_MS } from './journal.js';
+import { Keys } from './keys.js';
+import { RedisConnection, storeUnavailable } from './redis-connection.js';
+import { RemoteRun, type RemoteMeta } from './remote.run.js';
+import { RemoteViewers } from './remote-viewers.js';
+import { Wishes, type Wish } from './wishes.js';
+
+/** How long the ends of the last runs get to be written at shutdown, in milliseconds. */
+const SETTLE_MS = 1_000;
+
+const RUN_ID = /^run_[0-9a-f]{32}$/;
+
+/** The runs of all instances that share a Redis. Those of this instance are served from memory. */
+export class RedisRunStore implements RunStore, OnApplicationShutdown {
+  private readonly local: MemoryRunStore;
+  private readonly keys: Keys;
+  private readonly redis: RedisConnection;
+  private readonly journal: Journal;
+  private readonly viewers: RemoteViewers;
+  private readonly wishes: Wishes;
+  /** Runs of other instances, one object each for all their viewers here, while there are any. */
+  private readonly remote = new Map<string, WeakRef<RemoteRun>>();
+  private readonly dropped = new FinalizationRegistry<string>((id) => {
+    if (!this.remote.get(id)?.deref()) this.remote.delete(id);
+  });
+
+  constructor(
+    url: string,
+    prefix: string,
+    private readonly retention: Retention,
+  ) {
+    const instance = randomUUID();
+    this.local = new MemoryRunStore(retention);
+    this.keys = new Keys(prefix);
+    this.redis = new RedisConnection(url);
+    this.journal = new Journal(this.redis, this.keys, instance, retention.retentionMs);
+    this.viewers = new RemoteViewers(this.redis);
+    this.wishes = new Wishes(this.redis, this.keys, instance);
+    this.wishes.listen((wish) => this.grant(wish));
+  }
+
+  get isDegraded(): boolean {
+    return !this.redis.isUp;
+  }
+
+  add(run: LocalRun) {
+    this.local.add(run);
+    this.journal.add(run);
+  }
+
+  async find(id: string): Promise<Run | undefined> {
+    const local = await this.local.find(id);
+    if (local?.isKept) return local;
+    // What is not an id is not let near the names of keys.
+    if (!RUN_ID.test(id)) return undefined;
+    const meta = await this.readMeta(id);
+    if (!meta) return local;
+    const known = this.remote.get(id)?.deref();
+    if (known) {
+      known.meta = meta;
+      return known;
+    }
+    const run = new RemoteRun(id, meta, this.redis, this.keys, this.wishes);
+    this.remote.set(id, new WeakRef(run));
+    this.dropped.register(run, id);
+    return run;
+  }
+
+  async list(owner: string): Promise<RunState[]> {
+    const key = this.keys.runsOf(owner);
+    return this.redis.ask(async (redis) => {
+      const ids = await redis.zRange(key, 0, -1, { REV: true });
+      const states = await Promise.all(ids.map((id) => redis.hGet(this.keys.meta(id), 'state')));
+      const gone = ids.filter((_id, at) => !states[at]);
+      if (gone.length > 0) await redis.zRem(key, gone);
+      return states.flatMap((state) => (state ? [JSON.parse(state) as RunState] : []));
+    });
+  }
+
+  async remove(run: Run): Promise<void> {
+    const { id, owner } = run;
+    await this.local.remove(run);
+    this.journal.remove(id);
+    await this.redis.ask((redis) =>
+      Promise.all([
+        redis.del([this.keys.meta(id), this.keys.log(id), this.keys.lease(id)]),
+        redis.zRem(this.keys.runsOf(owner), id),
+      ]),
+    );
+  }
+
+  async claim(key: string, claim: Claim): Promise<Claim> {
+    const name = this.keys.claim(key);
+    // Whoever finds the claim finds the run.
+    await this.redis.ask(() => this.journal.introduced(claim.runId));
+    const holder = await this.redis.ask((redis) =>
+      redis.set(name, JSON.stringify(claim), {
+        condition: 'NX',
+        GET: true,
+        expiration: { type: 'PX', value: this.retention.retentionMs },
+      }),
+    );
+    if (holder) return JSON.parse(holder) as Claim;
+    this.journal.holdClaim(claim.runId, name);
+    return claim;
+  }
+
+  async release(key: string, runId: string): Promise<void> {
+    await this.redis.ask((redis) => redis.release([this.keys.claim(key)], [runId]));
+  }
+
+  live(): LocalRun[] {
+    return this.local.live();
+  }
+
+  async onApplicationShutdown() {
+    const deadline = performance.now() + SETTLE_MS;
+    while (this.journal.size > 0 && this.redis.isUp && performance.now() < deadline) {
+      await sleep(10);
+    }
+    this.journal.close();
+    this.redis.close();
+  }
+
+  private async readMeta(id: string): Promise<RemoteMeta | undefined> {
+    const [fields, length] = await this.redis.ask((redis) =>
+      redis.multi().hGetAll(this.keys.meta(id)).lLen(this.keys.log(id)).execTyped(),
+    );
+    const { owner, instance, choices, state, ended, lost } = fields;
+    if (owner && instance && state) {
+      return {
+        owner,
+        instance,
+        choices: Number(choices),
+        state: JSON.parse(state) as RunState,
+        length,
+        hasEnded: ended !== undefined,
+        isLost: lost !== undefined,
+      };
+    }
+    // Redis came back empty, and not every instance has told it of its runs again.
+    if (this.redis.isRecovering(LEASE_MS)) throw storeUnavailable();
+    return undefined;
+  }
+
+  private grant(wish: Wish) {
+    const run = this.local.liveRun(wish.runId);
+    if (wish.kind === 'leave') this.viewers.leave(wish.runId, wish.from);
+    else if (run && wish.kind === 'view') this.viewers.hold(run, wish.from);
+    else if (run) void run.cancel();
+  }
+}
