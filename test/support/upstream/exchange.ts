@@ -172,7 +172,9 @@ export class Exchange {
 
   rst(): void {
     this.#markFinished();
-    this.socket.resetAndDestroy();
+    // Once the end is on its way libuv refuses to reset, and Node would keep the handle for ever.
+    if (this.socket.writableEnded) this.socket.destroy();
+    else this.socket.resetAndDestroy();
   }
 
   async sleep(ms: number): Promise<void> {
