@@ -143,7 +143,7 @@ export class RemoteRun implements Run {
     if (subscriber.closed || !this.redis.isUpFor(LEASE_MS)) return;
     try {
       const keys = [this.keys.meta(this.id), this.keys.lease(this.id)];
-      if ((await this.redis.commands.exists(keys[1]!)) === 1 || subscriber.closed) return;
+      if ((await this.redis.commands.exists(keys[1]!)) === 1) return;
       const { data } = lost();
       const state = {
         ...this.meta.state,

@@ -4,7 +4,8 @@ import { defineScript, type CommandParser } from '@redis/client';
 export const UNKNOWN_RUN = -1;
 export const FENCED = -2;
 
-const script = <Reply>(NUMBER_OF_KEYS: number, SCRIPT: string) =>
+/** A script over a run's keys that answers with a number. */
+const script = (NUMBER_OF_KEYS: number, SCRIPT: string) =>
   defineScript({
     NUMBER_OF_KEYS,
     SCRIPT,
@@ -12,7 +13,7 @@ const script = <Reply>(NUMBER_OF_KEYS: number, SCRIPT: string) =>
       parser.pushKeys(keys);
       parser.push(...args);
     },
-    transformReply: undefined as unknown as () => Reply,
+    transformReply: undefined as unknown as () => number,
   });
 
 /** What has to happen at once in Redis. Every script's keys are those of one run. */
@@ -25,7 +26,7 @@ export const scripts = {
    * the same, whether the run has ended ('1' or ''), length before the entries, entries…
    * @returns the length of the log, UNKNOWN_RUN, or FENCED when the run was declared lost
    */
-  append: script<number>(
+  append: script(
     3,
     `local instance = redis.call('HGET', KEYS[1], 'instance')
     if not instance then return ${UNKNOWN_RUN} end
@@ -55,7 +56,7 @@ export const scripts = {
    * KEYS meta, lease. ARGV state of the lost run.
    * @returns 1 when the run is lost, now or since before, or Redis has lost all of it; else 0
    */
-  markLost: script<number>(
+  markLost: script(
     2,
     `if redis.call('EXISTS', KEYS[1]) == 0 then return 1 end
     if redis.call('HEXISTS', KEYS[1], 'lost') == 1 then return 1 end
@@ -66,7 +67,7 @@ export const scripts = {
   ),
 
   /** KEYS claim. ARGV run id. Gives a claim back, if that run holds it. */
-  release: script<number>(
+  release: script(
     1,
     `local claim = redis.call('GET', KEYS[1])
     if claim and cjson.decode(claim).runId == ARGV[1] then return redis.call('DEL', KEYS[1]) end
