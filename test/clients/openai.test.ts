@@ -167,7 +167,8 @@ describe.each(['openai', 'azure', 'ollama'])('the openai package through Sluice 
       stream: true,
     });
     const request = await upstream.next();
-    for await (const _chunk of stream) break;
+    await stream[Symbol.asyncIterator]().next();
+    stream.controller.abort();
 
     await request.closed;
     expect(request.closedEarly).toBe(true);

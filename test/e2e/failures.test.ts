@@ -112,11 +112,12 @@ describe('a failure before the first token', () => {
   ) {
     const { status, error, retry, wait } = expected;
     const answers = await inAllDialects(model, app);
+    const waits = wait === undefined ? [] : [String(Math.ceil(wait / 1000)), String(wait)];
     expect(
       answers.map(({ dialect, status, type, body, ended, headers }) => ({
         ...{ dialect, status, type, body, ended },
         retry: headers['x-should-retry'],
-        wait: [headers['retry-after'], headers['retry-after-ms']],
+        waits: [headers['retry-after'], headers['retry-after-ms']].filter(Boolean),
       })),
     ).toEqual(
       EVERY.map((dialect) => ({
@@ -126,10 +127,8 @@ describe('a failure before the first token', () => {
         body: JSON.stringify({ error }),
         ended: 'complete',
         retry: String(retry),
-        wait: wait === undefined ? [] : [String(Math.ceil(wait / 1000)), String(wait)],
-      })).map((answer) =>
-        wait === undefined ? { ...answer, wait: [undefined, undefined] } : answer,
-      ),
+        waits,
+      })),
     );
   }
 
@@ -374,14 +373,30 @@ describe('a failure before the first token', () => {
   });
 });
 
-/** How a run ends. */
+interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  source: 'provider' | 'estimated';
+}
+
+/** How a run ends: in the words of the native dialects and, for a failure, in OpenAI's. */
 type End =
-  | { error: { code: Code; message: string; retryable: boolean }; body: ErrorBody }
-  | { finish: 'stop'; usage: object | null };
+  | { error: { code: Code; message: string; retryable: boolean; usage: Usage }; body: ErrorBody }
+  | { finish: 'stop'; usage: Usage };
 
 describe('a stream', () => {
   const TOKENS = ['Hello', ', ', 'Grüße'];
   const SSE = 'text/event-stream; charset=utf-8';
+
+  /** What Ollama counts with its last line. */
+  const COUNTED: Usage = usageOf(9, 3, 'provider');
+  const ESTIMATED: Usage = usageOf(7, 3, 'estimated');
+
+  function usageOf(prompt: number, completion: number, source: Usage['source']): Usage {
+    const total_tokens = prompt + completion;
+    return { prompt_tokens: prompt, completion_tokens: completion, total_tokens, source };
+  }
 
   /** The bytes of each dialect for an answer of `tokens` with this end. */
   function expected(dialect: Dialect, model: string, tokens: string[], end: End) {
@@ -434,7 +449,7 @@ describe('a stream', () => {
     );
     const [type, data] =
       'error' in end
-        ? ['error', { ...end.error, usage: null }]
+        ? ['error', end.error]
         : ['done', { finish_reason: end.finish, model, usage: end.usage }];
     return `
 event: start
@@ -451,10 +466,7 @@ data: ${JSON.stringify(data)}
 
   function textEvents(tokens: string[], end: End) {
     const deltas = tokens.map((token, index) => `id: RUN:${index + 2}\ndata: ${token}\n\n`);
-    const [type, data] =
-      'error' in end
-        ? ['error', JSON.stringify({ ...end.error, usage: null })]
-        : ['done', '[DONE]'];
+    const [type, data] = 'error' in end ? ['error', JSON.stringify(end.error)] : ['done', '[DONE]'];
     return `
 ${deltas.join('')}event: ${type}
 id: RUN:${tokens.length + 2}
@@ -480,25 +492,26 @@ data: ${data}
     const role = { role: 'assistant', content: '', ...(isOwn && { refusal: null }) };
     const chunks: object[] = [chunk(role), ...tokens.map((content) => chunk({ content }))];
     if ('finish' in end) chunks.push(chunk({}, end.finish));
-    if ('finish' in end && end.usage && includeUsage) {
-      const { source: _source, ...usage } = end.usage as { source: string };
-      chunks.push({ ...head, choices: [], usage });
+    if ('finish' in end && end.usage.source === 'provider' && includeUsage) {
+      chunks.push({ ...head, choices: [], usage: countsOf(end.usage) });
     }
     return chunks.map((value) => JSON.stringify(value));
   }
 
-  function completionOf(target: string, tokens: string[], usage: object | null) {
+  function completionOf(target: string, tokens: string[], usage: Usage) {
     const [provider, model] = target.split('/') as [Provider, string];
     const isOwn = provider === 'openai' || provider === 'azure';
-    const head = { id: 'ID', object: 'chat.completion', created: 0, model };
     const message = { role: 'assistant', content: tokens.join(''), refusal: null };
-    if (isOwn) {
-      const choices = [{ index: 0, message, logprobs: null, finish_reason: 'stop' }];
-      return { ...head, system_fingerprint: 'fp_upstream', choices };
-    }
-    const { source: _source, ...counts } = usage as { source: string };
-    const choices = [{ index: 0, message, finish_reason: 'stop' }];
-    return { ...head, choices, usage: counts };
+    return {
+      ...{ id: 'ID', object: 'chat.completion', created: 0, model },
+      ...(isOwn && { system_fingerprint: 'fp_upstream' }),
+      choices: [{ index: 0, message, ...(isOwn && { logprobs: null }), finish_reason: 'stop' }],
+      ...(usage.source === 'provider' && { usage: countsOf(usage) }),
+    };
+  }
+
+  function countsOf({ source: _source, ...counts }: Usage) {
+    return counts;
   }
 
   async function expectBytes(model: string, tokens: string[], end: End) {
@@ -516,9 +529,13 @@ data: ${data}
     }
   }
 
-  function failed(code: Code, message: string, upstreamCode: string = code): End {
+  function failed(
+    code: Code,
+    message: string,
+    { upstreamCode = code, usage = ESTIMATED }: { upstreamCode?: string; usage?: Usage } = {},
+  ): End {
     return {
-      error: { code, message, retryable: true },
+      error: { code, message, retryable: true, usage },
       body: { message, type: TYPES[code], param: null, code: upstreamCode },
     };
   }
@@ -548,7 +565,7 @@ data: ${data}
 
     it("error-mid: provider_error, with the provider's words and code", () => {
       const code = at === 'ollama' ? 'provider_error' : 'overloaded';
-      const end = failed('provider_error', 'The engine is overloaded.', code);
+      const end = failed('provider_error', 'The engine is overloaded.', { upstreamCode: code });
       return expectBytes(`${at}/error-mid`, TOKENS, end);
     });
   });
@@ -561,21 +578,13 @@ data: ${data}
     ),
   );
 
-  const OLLAMA_USAGE = {
-    prompt_tokens: 9,
-    completion_tokens: 3,
-    total_tokens: 12,
-    source: 'provider',
-  };
-
   it.each(['openai', 'azure'])('of %s whose body ends well needs no [DONE]', (at) =>
-    expectBytes(`${at}/finish-without-done_tokens-3`, TOKENS, { finish: 'stop', usage: null }),
+    expectBytes(`${at}/finish-without-done_tokens-3`, TOKENS, { finish: 'stop', usage: ESTIMATED }),
   );
 
   it.each(['finish-without-done', 'finish-then-rst', 'finish-then-hang'])(
     'of ollama is complete with done:true, whatever follows (%s)',
-    (play) =>
-      expectBytes(`ollama/${play}_tokens-3`, TOKENS, { finish: 'stop', usage: OLLAMA_USAGE }),
+    (play) => expectBytes(`ollama/${play}_tokens-3`, TOKENS, { finish: 'stop', usage: COUNTED }),
   );
 
   it.each(['openai', 'azure'])(
@@ -585,7 +594,7 @@ data: ${data}
       upstream.reset();
       const startedAt = performance.now();
 
-      await expectBytes(`${at}/${model}`, TOKENS, { finish: 'stop', usage: null });
+      await expectBytes(`${at}/${model}`, TOKENS, { finish: 'stop', usage: ESTIMATED });
 
       const seconds = (performance.now() - startedAt) / 1000;
       expect(seconds).toBeGreaterThan(1.9);
@@ -599,13 +608,11 @@ data: ${data}
     const text =
       'This is the demo provider. It sends tokens as a model would, and no model is paid for them.';
     const tokens = text.match(/\s*\S{1,12}/g)!;
+    const usage = usageOf(7, 22, 'estimated');
+    const message = 'demo/error-mid fails in mid-answer.';
     await Promise.all([
-      expectBytes(
-        'demo/error-mid',
-        tokens,
-        failed('provider_error', 'demo/error-mid fails in mid-answer.'),
-      ),
-      expectBytes('demo/truncate', tokens, failed('provider_truncated', ENDED_EARLY)),
+      expectBytes('demo/error-mid', tokens, failed('provider_error', message, { usage })),
+      expectBytes('demo/truncate', tokens, failed('provider_truncated', ENDED_EARLY, { usage })),
     ]);
   });
 });
