@@ -131,11 +131,17 @@ export class Journal {
       const isLast = terminal !== undefined && journaled.written + batch.length === entries.length;
       const state = isLast || isRenewal ? JSON.stringify(run.state) : '';
       const length = await this.append(journaled, batch.map(encodeEntry), state, isLast);
-      if (length === FENCED) { this.remove(run.id); return; }
+      if (length === FENCED) {
+        this.remove(run.id);
+        return;
+      }
       if (length === UNKNOWN_RUN) await this.introduce(run);
       // Redis can have lost what was written, and then gets it again.
       journaled.written = Math.max(0, length);
-      if (isLast && length === entries.length) { this.remove(run.id); return; }
+      if (isLast && length === entries.length) {
+        this.remove(run.id);
+        return;
+      }
     } catch {
       // The renewal tries again.
       return;

@@ -1,0 +1,42 @@
+import { describe, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { parseEnv } from 'node:util';
+import { ConfigError, parseEnvironment } from './config.js';
+
+describe('the environment', () => {
+  it('has its defaults in .env.example', () => {
+    const example = parseEnv(readFileSync('.env.example', 'utf8'));
+    expect(parseEnvironment(example)).toEqual(parseEnvironment({}));
+  });
+
+  it('is told in the README', () => {
+    const readme = readFileSync('README.md', 'utf8');
+    for (const name of Object.keys(parseEnv(readFileSync('.env.example', 'utf8')))) {
+      expect(readme).toContain(`\`${name}\``);
+    }
+  });
+
+  it.each([
+    ['PORT', '70000'],
+    ['HEARTBEAT_MS', 'soon'],
+    ['OPENAI_BASE_URL', 'file:///etc/passwd'],
+    ['ON_DISCONNECT', 'never'],
+    ['DEMO', 'yes'],
+    ['REDIS_URL', 'http://localhost'],
+  ])('names a bad %s and what was expected, and never the value', (name, value) => {
+    const parsing = () => parseEnvironment({ [name]: value });
+    expect(parsing).toThrow(ConfigError);
+    expect(parsing).toThrow(new RegExp(`${name}: expected `));
+    expect(parsing).not.toThrow(value);
+  });
+
+  it('serves other machines only with keys, or when told to', () => {
+    expect(() => parseEnvironment({ HOST: '0.0.0.0' })).toThrow(/HOST/);
+    expect(parseEnvironment({ HOST: '0.0.0.0', API_KEYS: 'a:b' }).HOST).toBe('0.0.0.0');
+    expect(parseEnvironment({ HOST: '0.0.0.0', AUTH: 'off' }).HOST).toBe('0.0.0.0');
+  });
+
+  it('takes an empty variable for one that is not set', () => {
+    expect(parseEnvironment({ PORT: '' }).PORT).toBe(3000);
+  });
+});
