@@ -5,8 +5,15 @@ import { ChatError } from '../errors/chat-error.js';
 import type { ChatRequestBody } from './chat-request.schema.js';
 import { ChatService } from './chat.service.js';
 import type { Cursor } from './cursor.js';
-import { EVENT_FORMATS, isWritten, WRITTEN_FORMATS, type Format } from './dialects/formats.js';
+import {
+  EVENT_FORMATS,
+  isWritten,
+  WRITTEN_FORMATS,
+  type Format,
+  type FormatOptions,
+} from './dialects/formats.js';
 import { writeResponse } from './response.writer.js';
+import { asksToResume } from './run-options.js';
 import type { Viewer } from './viewer.js';
 
 type Events = Observable<MessageEvent>;
@@ -30,7 +37,7 @@ export class NativeStreams {
     expectShowable(body.n ?? 1, format);
     const viewer = await this.chat.start(body, response);
     await viewer.opened();
-    return show(viewer, format, response);
+    return show(viewer, format, response, { isResumable: asksToResume(response.req) });
   }
 
   /** A run after a cursor; its failure is an event. */
@@ -38,7 +45,7 @@ export class NativeStreams {
     const viewer = await this.chat.resume(cursor, response, (run) => {
       expectShowable(run.choices, format);
     });
-    if (viewer) return show(viewer, format, response);
+    if (viewer) return show(viewer, format, response, { isResumable: true });
     // The client has seen the end: 204 is what keeps EventSource from asking again.
     response.status(204).end();
     return EMPTY;
@@ -63,9 +70,14 @@ export class NativeStreams {
 }
 
 /** A format that `@Sse` has no words for is written here, and Nest finds the response ended. */
-async function show(viewer: Viewer, format: Format, response: Response): Promise<Events> {
+async function show(
+  viewer: Viewer,
+  format: Format,
+  response: Response,
+  options: FormatOptions,
+): Promise<Events> {
   if (isWritten(format)) {
-    await writeResponse(viewer, WRITTEN_FORMATS[format], response);
+    await writeResponse(viewer, WRITTEN_FORMATS[format](options), response);
     return EMPTY;
   }
   const { toEvent } = EVENT_FORMATS[format];

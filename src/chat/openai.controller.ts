@@ -9,6 +9,7 @@ import { ChatService } from './chat.service.js';
 import { assembleCompletion } from './dialects/completion.js';
 import { cancelled, openaiDialect } from './dialects/openai.dialect.js';
 import { writeResponse } from './response.writer.js';
+import { asksToResume } from './run-options.js';
 import { SchemaPipe } from './schema.pipe.js';
 import type { Viewer } from './viewer.js';
 
@@ -32,7 +33,8 @@ export class OpenAIController {
     if (!body.stream) return answer(viewer, response);
     await viewer.opened();
     const includeUsage = body.stream_options?.include_usage ?? false;
-    return writeResponse(viewer, openaiDialect({ includeUsage }), response);
+    const isResumable = asksToResume(response.req);
+    return writeResponse(viewer, openaiDialect({ includeUsage, isResumable }), response);
   }
 
   @Get('models')

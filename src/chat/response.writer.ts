@@ -1,6 +1,7 @@
 import type { Response } from 'express';
 import type { Entry } from '../runs/entry.js';
-import type { WrittenDialect } from './dialects/dialect.js';
+import type { Run } from '../runs/run.js';
+import type { Encoder, WrittenDialect } from './dialects/dialect.js';
 import type { Viewer } from './viewer.js';
 
 /** What keeps caches and proxies from holding a stream back. */
@@ -18,16 +19,21 @@ export function writeResponse(
   dialect: WrittenDialect,
   response: Response,
 ): Promise<void> {
-  response.status(200).set({ ...STREAM_HEADERS, 'Content-Type': dialect.contentType });
+  response.status(200).set({ ...STREAM_HEADERS, ...dialect.headers });
   response.flushHeaders();
   return new Promise((resolve) => {
     let last: Entry | undefined;
     if (response.closed) resolve();
     response.once('close', resolve);
+    const encoder = dialect.open(viewer.run);
     viewer.batches.subscribe({
       next: (batch) => {
+        if (!last) replaySilently(encoder, viewer.run, batch[0]);
         last = batch.at(-1) ?? last;
-        const text = batch.length === 0 ? dialect.heartbeat : batch.map(dialect.encode).join('');
+        const text =
+          batch.length === 0
+            ? encoder.heartbeat
+            : batch.map((entry) => encoder.encode(entry)).join('');
         if (text !== '') response.write(text);
       },
       complete: () => {
@@ -37,4 +43,9 @@ export function writeResponse(
       },
     });
   });
+}
+
+/** On resume an encoder gets what the client has already, so that it stands where it stood. */
+function replaySilently(encoder: Encoder, { log }: Run, first: Entry | undefined) {
+  if (first) for (const entry of log.entries.slice(0, first.seq - 1)) encoder.encode(entry);
 }

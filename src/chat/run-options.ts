@@ -15,7 +15,7 @@ export interface RunOptions {
 
 /** @throws {ChatError} `invalid_request` */
 export function runOptions(request: Request, config: Config): RunOptions {
-  const policy = option(request, 'Sluice-On-Disconnect', 'on_disconnect') ?? config.ON_DISCONNECT;
+  const policy = policyOf(request) ?? config.ON_DISCONNECT;
   const grace = graceMs(policy, config.MAX_GRACE_SECONDS);
   if (grace === undefined) throw invalid('on_disconnect', EXPECTED_POLICY);
   const key = option(request, 'Idempotency-Key', 'idempotency_key')?.replace(/^"(.*)"$/, '$1');
@@ -26,6 +26,15 @@ export function runOptions(request: Request, config: Config): RunOptions {
     graceMs: grace,
     ...(key && { idempotencyKey: `${request.method} ${request.path} ${key}` }),
   };
+}
+
+/** Whether a client means to come back, and so can make use of ids. */
+export function asksToResume(request: Request): boolean {
+  return (policyOf(request) ?? 'cancel') !== 'cancel';
+}
+
+function policyOf(request: Request): string | undefined {
+  return option(request, 'Sluice-On-Disconnect', 'on_disconnect');
 }
 
 function option(request: Request, header: string, parameter: string): string | undefined {

@@ -39,7 +39,7 @@ export type OutputChunk = string | ChatCompletionChunk;
 /** What an event becomes in the log: the event and the chunks that travel with it. */
 export type Draft = RunEvent & {
   chunks?: readonly OutputChunk[];
-  /** On `done`: the chunk with the usage, for clients that asked for it. */
+  /** On `done`: the chunk that gets the usage, for clients that asked for it. */
   usageChunk?: ChatCompletionChunk;
 };
 
@@ -51,6 +51,11 @@ export type Entry = Draft & {
 
 export function isTerminal<E extends RunEvent>(event: E): event is E & Terminal {
   return event.type === 'done' || event.type === 'cancelled' || event.type === 'error';
+}
+
+/** A usage as OpenAI's clients know it. */
+export function countsOf({ source, ...counts }: Usage): CompletionUsage {
+  return counts;
 }
 
 /** What was generated with this event: text, or a piece of a tool call's arguments. */

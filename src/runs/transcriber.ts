@@ -76,17 +76,11 @@ export class Transcriber {
     if (this.finishReasons.size < this.choices) {
       throw new ChatError('provider_truncated', 'The provider ended its answer early.');
     }
-    const usageChunk = this.lastWithUsage && {
-      ...this.lastWithUsage,
-      ...this.identity!,
-      choices: [],
-      usage: usageOf(this.lastWithUsage),
-    };
     return {
       type: 'done',
       data: { finish_reason: this.finishReasons.get(0)!, model: this.target, usage: this.usage },
       chunks: this.pending,
-      usageChunk,
+      usageChunk: { ...withoutUsage(this.lastWithUsage ?? {}), ...this.identity!, choices: [] },
     };
   }
 

@@ -492,7 +492,7 @@ data: ${data}
     const role = { role: 'assistant', content: '', ...(isOwn && { refusal: null }) };
     const chunks: object[] = [chunk(role), ...tokens.map((content) => chunk({ content }))];
     if ('finish' in end) chunks.push(chunk({}, end.finish));
-    if ('finish' in end && end.usage.source === 'provider' && includeUsage) {
+    if ('finish' in end && includeUsage) {
       chunks.push({ ...head, choices: [], usage: countsOf(end.usage) });
     }
     return chunks.map((value) => JSON.stringify(value));
@@ -506,7 +506,7 @@ data: ${data}
       ...{ id: 'ID', object: 'chat.completion', created: 0, model },
       ...(isOwn && { system_fingerprint: 'fp_upstream' }),
       choices: [{ index: 0, message, ...(isOwn && { logprobs: null }), finish_reason: 'stop' }],
-      ...(usage.source === 'provider' && { usage: countsOf(usage) }),
+      usage: countsOf(usage),
     };
   }
 

@@ -1,5 +1,5 @@
 import type { ChatCompletion, ChatCompletionChunk } from 'openai/resources/chat/completions';
-import type { Entry } from '../../runs/entry.js';
+import { countsOf, type Entry } from '../../runs/entry.js';
 
 type Fields = Record<string, unknown>;
 
@@ -33,7 +33,7 @@ export function assembleCompletion(entries: readonly Entry[]): ChatCompletion {
         merge(choice, rest);
       }
     }
-    if (entry.type === 'done') Object.assign(completion, { usage: entry.usageChunk?.usage });
+    if (entry.type === 'done' && entry.data.usage) completion.usage = countsOf(entry.data.usage);
   }
   for (const { message } of choices.values()) {
     const { tool_calls: calls } = message as { tool_calls?: Fields[] };

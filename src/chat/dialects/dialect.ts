@@ -7,15 +7,25 @@ export interface EventDialect {
   readonly toEvent: (entry: Entry, run: Run) => MessageEvent | undefined;
 }
 
-/** A wire form that the response writer writes. */
-export interface WrittenDialect {
-  readonly contentType: string;
+/** Turns a run's entries into bytes for one response. */
+export interface Encoder {
+  /**
+   * An entry's bytes; those of the terminal entry are the last. Gets every entry of the run from
+   * the first, also those before a cursor, of which the bytes are not sent.
+   */
+  encode(entry: Entry): string;
   /** What is sent in a silence; nothing where the form has no room for it. */
   readonly heartbeat: string;
+}
+
+/** A wire form that the response writer writes. */
+export interface WrittenDialect {
+  /** Headers of a stream in this form, with its content type. */
+  readonly headers: Readonly<Record<string, string>>;
   /** How a failure is told: in the form's own words, or by a body that breaks off. */
   readonly onFailure: 'tell' | 'break-off';
-  /** An entry's bytes. The terminal entry's are the last ones. */
-  readonly encode: (entry: Entry) => string;
+  /** @param run whose entries are encoded */
+  open(run: Run): Encoder;
 }
 
 /** The id of an event: the run and the entry's number. */

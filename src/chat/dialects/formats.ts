@@ -4,6 +4,12 @@ import { openaiDialect } from './openai.dialect.js';
 import { plainDialect } from './plain.dialect.js';
 import { textDialect } from './text.dialect.js';
 
+/** What a request says of how it wants a format. */
+export interface FormatOptions {
+  /** Whether the client asked for ids to resume from, in forms whose clients may not know them. */
+  isResumable: boolean;
+}
+
 /** The formats of the native routes that Nest's `@Sse` writes. */
 export const EVENT_FORMATS = {
   json: jsonDialect,
@@ -12,9 +18,9 @@ export const EVENT_FORMATS = {
 
 /** Those that the response writer writes. */
 export const WRITTEN_FORMATS = {
-  plain: plainDialect,
-  openai: openaiDialect({ includeUsage: true }),
-} satisfies Record<string, WrittenDialect>;
+  plain: () => plainDialect,
+  openai: ({ isResumable }) => openaiDialect({ includeUsage: true, isResumable }),
+} satisfies Record<string, (options: FormatOptions) => WrittenDialect>;
 
 export type EventFormat = keyof typeof EVENT_FORMATS;
 export type WrittenFormat = keyof typeof WRITTEN_FORMATS;

@@ -1,33 +1,54 @@
 import { ChatError } from '../../errors/chat-error.js';
-import type { Entry, OutputChunk } from '../../runs/entry.js';
-import type { WrittenDialect } from './dialect.js';
+import { countsOf, type Entry, type OutputChunk } from '../../runs/entry.js';
+import type { Run } from '../../runs/run.js';
+import { eventId, type WrittenDialect } from './dialect.js';
+
+export interface OpenAIStreamOptions {
+  /** Whether the client asked for the chunk with the usage. */
+  includeUsage: boolean;
+  /** Whether the client asked for ids to resume from; some clients can't read them. */
+  isResumable: boolean;
+}
 
 /** OpenAI's stream of chunks. */
-export function openaiDialect({ includeUsage }: { includeUsage: boolean }): WrittenDialect {
+export function openaiDialect(options: OpenAIStreamOptions): WrittenDialect {
   return {
-    contentType: 'text/event-stream; charset=utf-8',
-    // openai-python takes a blank line for the end of an event, and its lack of data for JSON.
-    heartbeat: ': ping\n',
+    headers: { 'Content-Type': 'text/event-stream; charset=utf-8' },
     onFailure: 'tell',
-    encode: (entry) => (entry.chunks ?? []).map(frame).join('') + encodeEnd(entry, includeUsage),
+    open: (run) => ({
+      encode: (entry) => encode(entry, run, options),
+      // openai-python takes a blank line for the end of an event, and its lack of data for JSON.
+      heartbeat: ': ping\n',
+    }),
   };
 }
 
-function encodeEnd(entry: Entry, includeUsage: boolean): string {
+function encode(entry: Entry, run: Run, { includeUsage, isResumable }: OpenAIStreamOptions) {
+  const frames = [...(entry.chunks ?? []), ...endOf(entry, includeUsage)];
+  const last = frames.length - 1;
+  return frames
+    .map((frame, at) => {
+      const id = isResumable && at === last ? `id: ${eventId(run, entry)}\n` : '';
+      return `${id}data: ${typeof frame === 'string' ? frame : JSON.stringify(frame)}\n\n`;
+    })
+    .join('');
+}
+
+function endOf(entry: Entry, includeUsage: boolean): OutputChunk[] {
   switch (entry.type) {
     case 'done':
-      return (includeUsage && entry.usageChunk ? frame(entry.usageChunk) : '') + frame('[DONE]');
+      return includeUsage ? [usageChunk(entry), '[DONE]'] : ['[DONE]'];
     case 'error':
-      return frame(JSON.stringify({ error: entry.error.body }));
+      return [JSON.stringify({ error: entry.error.body })];
     case 'cancelled':
-      return frame(JSON.stringify({ error: cancelled().body }));
+      return [JSON.stringify({ error: cancelled().body })];
     default:
-      return '';
+      return [];
   }
 }
 
-function frame(chunk: OutputChunk): string {
-  return `data: ${typeof chunk === 'string' ? chunk : JSON.stringify(chunk)}\n\n`;
+function usageChunk({ usageChunk, data }: Entry & { type: 'done' }): OutputChunk {
+  return { ...usageChunk!, usage: countsOf(data.usage!) };
 }
 
 /** A stop as OpenAI's clients see it. */

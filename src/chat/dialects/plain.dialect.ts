@@ -1,9 +1,13 @@
-import type { WrittenDialect } from './dialect.js';
+import type { Encoder, WrittenDialect } from './dialect.js';
+
+const encoder: Encoder = {
+  encode: (entry) => (entry.type === 'message' ? entry.data.content : ''),
+  heartbeat: '',
+};
 
 /** Nothing but the text; a body without its end says that the text has none. */
 export const plainDialect: WrittenDialect = {
-  contentType: 'text/plain; charset=utf-8',
-  heartbeat: '',
+  headers: { 'Content-Type': 'text/plain; charset=utf-8' },
   onFailure: 'break-off',
-  encode: (entry) => (entry.type === 'message' ? entry.data.content : ''),
+  open: () => encoder,
 };
