@@ -108,8 +108,8 @@ export class Transcriber {
   ): boolean {
     this.identity ??= {
       id: chunk.id || `chatcmpl-${randomUUID()}`,
-      created: chunk.created || Math.floor(Date.now() / 1000),
       object: OBJECT,
+      created: chunk.created || Math.floor(Date.now() / 1000),
       model: chunk.model || this.target,
     };
     return (

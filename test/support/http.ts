@@ -110,6 +110,17 @@ export class HttpCall {
     return this.#text;
   }
 
+  /** Resolves when the body has so many bytes. Rejects when it ended with fewer, or takes too long. */
+  async untilBytes(count: number, timeoutMs = 5000): Promise<void> {
+    const signal = AbortSignal.timeout(timeoutMs);
+    const length = () => this.#chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    while (length() < count) {
+      const why = this.#ending ?? (signal.aborted ? `${timeoutMs} ms passed` : undefined);
+      if (why !== undefined) throw new Error(`no ${count} bytes (${why}) in: ${this.#text}`);
+      await once(this.#progress, 'change', { signal }).catch(() => {});
+    }
+  }
+
   /** Leaves with an RST. */
   destroy(): void {
     this.#left = true;
