@@ -27,15 +27,13 @@ const message = z
   .describe("One of OpenAI's chat messages.");
 
 /** OpenAI's chat-completions request. What Sluice does not know goes upstream untouched. */
-export const chatRequestSchema = z
-  .looseObject({
-    model: model.nullish(),
-    messages: z.array(message).min(1).max(MAX_MESSAGES),
-    n: z.int().min(1).max(MAX_CHOICES).nullish().describe('How many answers to generate.'),
-    stream: z.boolean().nullish(),
-    stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
-  })
-  .meta({ id: 'ChatRequest' });
+export const chatRequestSchema = z.looseObject({
+  model: model.nullish(),
+  messages: z.array(message).min(1).max(MAX_MESSAGES),
+  n: z.int().min(1).max(MAX_CHOICES).nullish().describe('How many answers to generate.'),
+  stream: z.boolean().nullish(),
+  stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
+});
 
 export type ChatRequestBody = z.infer<typeof chatRequestSchema>;
 
