@@ -7,6 +7,7 @@ import type { ChatRequest } from '../providers/chat-provider.js';
 import type { Run } from '../runs/run.js';
 import { RunsService } from '../runs/runs.service.js';
 import type { ChatRequestBody } from './chat-request.schema.js';
+import { isClientGone } from './client-gone.js';
 import type { Cursor } from './cursor.js';
 import { runOptions } from './run-options.js';
 import { Viewer } from './viewer.js';
@@ -21,7 +22,7 @@ export class ChatService {
 
   /**
    * Views a new run, or the one that this request's idempotency key stands for.
-   * @throws {ChatError} when the request can't be a run
+   * @throws {ChatError} when the request can't be a run, or the client is no longer there
    */
   async start({ model, stream, ...request }: ChatRequestBody, response: Response): Promise<Viewer> {
     const run = await this.runs.start({
@@ -58,8 +59,11 @@ export class ChatService {
   }
 
   private view(run: Run, response: Response, seq = 0): Viewer {
-    response.setHeader('Sluice-Run-Id', run.id);
     const { HEARTBEAT_MS: heartbeatMs, WRITE_TIMEOUT_MS: writeTimeoutMs } = this.config;
-    return new Viewer(run, response, { heartbeatMs, writeTimeoutMs }, seq);
+    const viewer = new Viewer(run, response, { heartbeatMs, writeTimeoutMs }, seq);
+    // Such a response may be ended already, and takes no header.
+    if (isClientGone(response)) throw new ChatError('cancelled', 'The client left.');
+    response.setHeader('Sluice-Run-Id', run.id);
+    return viewer;
   }
 }
