@@ -6,6 +6,9 @@ import { LineDecoder } from './line-decoder.js';
 /** After the last line upstream gets this long to end its body, which keeps the connection. */
 const BODY_END_MS = 1_000;
 
+/** Ends a line, and the server-sent event that it is part of. */
+const LINE_ENDS = Buffer.from('\n\n');
+
 /** Turns lines into values. Returns true at the line after which upstream has no more to say. */
 export type LineParser = (line: string) => boolean;
 
@@ -48,8 +51,14 @@ export function streamLines<T>(
         }
       });
       response.on('end', () => {
-        if (lines.pendingLength === 0) subscriber.complete();
-        else subscriber.error(truncated());
+        try {
+          // Some servers leave out the end of their last line. One that was cut can't be read.
+          if (lines.pendingLength > 0) lines.push(LINE_ENDS);
+          subscriber.complete();
+        } catch (error) {
+          const cut = error instanceof ChatError && error.code === 'provider_malformed';
+          subscriber.error(cut ? truncated(error) : toChatError(error));
+        }
       });
       // A body without its last HTTP chunk, or a reset; it may have come before this listener.
       response.on('error', (cause) => subscriber.error(truncated(cause)));
