@@ -124,7 +124,9 @@ export class HttpCall {
   /** Leaves with an RST. */
   destroy(): void {
     this.#left = true;
-    this.#socket.resetAndDestroy();
+    // A reset of a socket that is ending already fails and keeps its handle.
+    if (this.#socket.writableEnded) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
   }
 
   /** Leaves with a FIN. */
