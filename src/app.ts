@@ -18,7 +18,8 @@ const KEEP_ALIVE_MS = 75_000;
  */
 export async function createApp(logLevels?: LogLevel[]): Promise<NestExpressApplication> {
   const app = await NestFactory.create<NestExpressApplication>(AppModule, {
-    logger: logLevels ?? ['warn'],
+    // What keeps it from starting is thrown, and said by the caller.
+    logger: logLevels ?? ['fatal'],
     abortOnError: false,
     bodyParser: false,
     forceCloseConnections: true,
