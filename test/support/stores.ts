@@ -1,0 +1,60 @@
+import { describe } from '@jest/globals';
+import { startApp, type RunningApp } from './app.js';
+import { noRedis, startRedis } from './redis.js';
+
+/** One or more instances of the application that share their runs. */
+export interface Cluster {
+  /** The first instance, where tests start their runs. */
+  here: RunningApp;
+  /** Another one that shows the same runs; `here` again where there is but one. */
+  there: RunningApp;
+  instances: RunningApp[];
+  close(): Promise<void>;
+}
+
+export interface Store {
+  name: string;
+  start(env?: Record<string, string | number>): Promise<Cluster>;
+}
+
+const memory: Store = {
+  name: 'memory',
+  async start(env) {
+    const app = await startApp(env);
+    return { here: app, there: app, instances: [app], close: () => app.close() };
+  },
+};
+
+const redis: Store = {
+  name: 'redis',
+  async start(env) {
+    const server = await startRedis();
+    const shared = { REDIS_URL: server.url, ...env };
+    const here = await startApp(shared);
+    const there = await startApp(shared);
+    return {
+      here,
+      there,
+      instances: [here, there],
+      async close() {
+        await here.close();
+        await there.close();
+        await server.close();
+      },
+    };
+  },
+};
+
+const STORES = [memory, redis];
+
+/**
+ * Describes what holds on every store: in one process with its memory, and in two with one Redis.
+ * Without a redis-server the second is skipped, but not in CI, where it fails.
+ */
+export function describeStores(title: string, tests: (store: Store) => void): void {
+  for (const store of STORES) {
+    const missing = store === redis && !process.env.CI ? noRedis : undefined;
+    if (missing === undefined) describe(`${title} (${store.name})`, () => tests(store));
+    else describe.skip(`${title} (${store.name}: ${missing})`, () => tests(store));
+  }
+}
