@@ -27,7 +27,9 @@ export class AccessGuard implements CanActivate {
       expectOwnOrigin(request);
       return true;
     }
-    const owner = this.keys.find(bearerToken(request));
+    const owner = keysOf(request)
+      .map((key) => this.keys.find(key))
+      .find((found) => found !== undefined);
     if (owner === undefined) {
       throw new ChatError('invalid_api_key', 'The API key is missing or wrong.');
     }
@@ -36,6 +38,9 @@ export class AccessGuard implements CanActivate {
   }
 }
 
-function bearerToken({ headers }: Request): string {
-  return /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? '';
+/** OpenAI's clients send `Authorization`, Azure's `api-key`, Anthropic's `x-api-key` or several. */
+function keysOf(request: Request): string[] {
+  const bearer = /^Bearer +(\S+) *$/i.exec(request.get('authorization') ?? '')?.[1];
+  const keys = [bearer, request.get('api-key'), request.get('x-api-key')];
+  return keys.filter((key) => key !== undefined);
 }

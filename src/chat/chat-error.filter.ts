@@ -8,6 +8,7 @@ import {
 import type { Request, Response } from 'express';
 import { STATUS_CODES } from 'node:http';
 import { ChatError, toChatError } from '../errors/chat-error.js';
+import { errorBody } from './error-shapes.js';
 
 /** Answers every failure before the first byte, in the shape that the route's clients know. */
 @Catch()
@@ -32,7 +33,7 @@ export function answerError(error: ChatError, request: Request, response: Respon
     });
   }
   if (error.status === 401) response.set('WWW-Authenticate', 'Bearer');
-  response.json({ error: request.path.startsWith('/api/') ? error.message : error.body });
+  response.json(errorBody(error, request, String(response.getHeader('X-Request-Id'))));
 }
 
 /** What Nest, Express and the body parser throw is about the request: it keeps its status. */
