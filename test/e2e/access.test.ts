@@ -60,7 +60,8 @@ describe('with API_KEYS', () => {
       ['the name of a key', { authorization: 'Bearer alice' }],
       ['an empty key', { authorization: 'Bearer ' }],
       ['another scheme', { authorization: 'Basic sk-alice' }],
-      ['the key in another header', { 'x-api-key': 'sk-alice' }],
+      ['a wrong key in x-api-key', { 'x-api-key': 'sk-mallory' }],
+      ['the key in a header that nobody uses', { 'x-key': 'sk-alice' }],
     ])('refuses %s, and asks nothing of the provider', async (_, headers) => {
       const answer = await send(method, path, headers);
 
@@ -89,11 +90,21 @@ describe('with API_KEYS', () => {
     },
   );
 
-  it('sends no key on to the provider', async () => {
-    await send('POST', '/v1/chat/stream', { authorization: 'Bearer sk-alice' });
-    const { headers } = await upstream.next();
-    expect(JSON.stringify(headers)).not.toContain('sk-alice');
+  it.each(['api-key', 'x-api-key'])('lets in a key in %s, whatever else is sent', async (name) => {
+    for (const other of ['sk-alice', 'sk-mallory']) {
+      const headers = { [name]: 'sk-alice', authorization: `Bearer ${other}` };
+      expect((await send('GET', '/v1/models', headers)).status).toBe(200);
+    }
   });
+
+  it.each([{ authorization: 'Bearer sk-alice' }, { 'api-key': 'sk-alice' }])(
+    'sends no key on to the provider (%o)',
+    async (key) => {
+      await send('POST', '/v1/chat/stream', { ...key });
+      const { headers } = await upstream.next();
+      expect(JSON.stringify(headers)).not.toContain('sk-alice');
+    },
+  );
 
   it.each(PUBLIC)('answers %s without a key', async (path) => {
     expect((await send('GET', path)).status).toBe(200);
