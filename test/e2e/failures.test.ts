@@ -280,7 +280,7 @@ describe('a failure before the first token', () => {
       });
       await expectRefusal(`${at}/error-first`, {
         status: 502,
-        error: { ...overloaded, code: 'overloaded' },
+        error: overloaded,
         retry: true,
       });
     }
@@ -529,14 +529,10 @@ data: ${data}
     }
   }
 
-  function failed(
-    code: Code,
-    message: string,
-    { upstreamCode = code, usage = ESTIMATED }: { upstreamCode?: string; usage?: Usage } = {},
-  ): End {
+  function failed(code: Code, message: string, { usage = ESTIMATED }: { usage?: Usage } = {}): End {
     return {
       error: { code, message, retryable: true, usage },
-      body: { message, type: TYPES[code], param: null, code: upstreamCode },
+      body: { message, type: TYPES[code], param: null, code },
     };
   }
 
@@ -564,8 +560,7 @@ data: ${data}
     });
 
     it("error-mid: provider_error, with the provider's words and code", () => {
-      const code = at === 'ollama' ? 'provider_error' : 'overloaded';
-      const end = failed('provider_error', 'The engine is overloaded.', { upstreamCode: code });
+      const end = failed('provider_error', 'The engine is overloaded.');
       return expectBytes(`${at}/error-mid`, TOKENS, end);
     });
   });

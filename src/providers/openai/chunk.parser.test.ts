@@ -58,7 +58,7 @@ describe(chunkParser.name, () => {
     });
   });
 
-  it('throws an error in the stream as provider_error, with what upstream said of it', () => {
+  it('throws an error in the stream as provider_error, in the words of upstream', () => {
     const { error } = parse(
       'data: {"error":{"message":"overloaded","type":"server_error","code":529,"param":null}}',
       '',
@@ -67,7 +67,7 @@ describe(chunkParser.name, () => {
     expect(error!.body).toEqual({
       message: 'overloaded',
       type: 'server_error',
-      code: '529',
+      code: 'provider_error',
       param: null,
     });
   });

@@ -44,12 +44,9 @@ function parseObject(json: string): Parsed {
 
 /** @param error what stands under `error` in a chunk: an object by the protocol, often a string */
 function inBandError(error: unknown): ChatError {
-  const { message, type, code, param } = (
-    typeof error === 'object' ? error : { message: error }
-  ) as Record<string, unknown>;
-  const text = (value: unknown) =>
-    typeof value === 'string' || typeof value === 'number' ? String(value) : null;
-  return new ChatError('provider_error', text(message) ?? 'The provider reported an error.', {
-    upstream: { type: text(type), code: text(code), param: text(param) },
-  });
+  const message = typeof error === 'string' ? error : (error as { message?: unknown }).message;
+  return new ChatError(
+    'provider_error',
+    typeof message === 'string' ? message : 'The provider reported an error.',
+  );
 }
