@@ -20,7 +20,9 @@ export function chunkParser(subscriber: Subscriber<Frame>): LineParser {
       const json = data;
       data = undefined;
       if (json.trim() === '[DONE]') return true;
-      if (json !== '') subscriber.next({ chunk: parseChunk(json), json });
+      // It is passed on as one line; outside of JSON's strings a line break is but white space.
+      if (json !== '')
+        subscriber.next({ chunk: parseChunk(json), json: json.replaceAll('\n', ' ') });
     }
     return false;
   };
