@@ -2,14 +2,21 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jes
 import { ConsoleLogger } from '@nestjs/common';
 import diagnostics from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import {
+  Agent,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+} from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { text as readText } from 'node:stream/consumers';
 import { RUN_STORE, type RunStore } from '../../src/runs/run-store.js';
 import { startApp, type RunningApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { open, type HttpCall } from '../support/http.js';
 import { PendingTimers } from '../support/pending-timers.js';
+import { SilentServer } from '../support/silent-server.js';
 import {
   startUpstream,
   TEXT,
@@ -29,38 +36,10 @@ const COMMIT_AFTER_MS = 60;
 const START_MS = 20_000;
 
 let upstream: Upstream;
-let silence: Silence;
+let silence: SilentServer;
 const apps = new Map<string, RunningApp>();
 const timers = new PendingTimers();
 const logged = jest.spyOn(ConsoleLogger.prototype, 'error');
-
-/** A server that accepts connections and never says a word, so that no TLS handshake succeeds. */
-class Silence {
-  readonly sockets = new Set<Socket>();
-  readonly #server: Server = createServer((socket) => {
-    this.sockets.add(socket);
-    socket.on('error', () => {});
-    socket.once('close', () => this.sockets.delete(socket)).resume();
-  });
-
-  async listen(): Promise<this> {
-    await once(this.#server.listen(0, '127.0.0.1'), 'listening');
-    return this;
-  }
-
-  get url(): string {
-    return `https://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
-  }
-
-  async connected(): Promise<void> {
-    if (this.sockets.size === 0) await once(this.#server, 'connection');
-  }
-
-  close() {
-    for (const socket of this.sockets) socket.destroy();
-    this.#server.close();
-  }
-}
 
 /** Two configurations, as Azure's two routes can't be had at once. */
 const CONFIGURATIONS: Record<string, (url: string) => Record<string, string>> = {
@@ -97,7 +76,7 @@ function onConnecting(message: unknown) {
 beforeAll(async () => {
   diagnostics.subscribe('net.client.socket', onConnecting);
   upstream = await startUpstream();
-  silence = await new Silence().listen();
+  silence = await new SilentServer().listen();
   for (const [name, configuration] of Object.entries(CONFIGURATIONS)) {
     apps.set(name, await startApp({ ...configuration(upstream.url), COMMIT_AFTER_MS }));
     apps.set(`${name}, silent`, await startApp({ ...configuration(silence.url), COMMIT_AFTER_MS }));
@@ -324,15 +303,14 @@ describe.each(PROVIDERS)('a client of $name that leaves', (provider) => {
     'generates for nobody when it left before the handler: $name',
     async (dialect) => {
       const app = appOf();
-      serverOf(app).prependOnceListener('request', ({ socket }: IncomingMessage) =>
-        socket.destroy(),
-      );
+      for (const gone of ['destroyed', 'closed'] as const) {
+        handleOnce(app, gone);
+        await send(app, [dialect.request(`${provider.prefix}stall`)]);
 
-      await send(app, [dialect.request(`${provider.prefix}stall`)]);
-
-      await eventually(async () => expect(await connectionsTo(app)).toBe(0));
-      await expectNothingLeft(app);
-      expect(upstream.requests.every(({ closedEarly }) => closedEarly)).toBe(true);
+        await eventually(async () => expect(await connectionsTo(app)).toBe(0));
+        await expectNothingLeft(app);
+        expect(upstream.requests.every(({ closedEarly }) => closedEarly)).toBe(true);
+      }
     },
   );
 
@@ -366,6 +344,18 @@ async function send(app: RunningApp, requests: ReturnType<Dialect['request']>[])
   await once(socket, 'connect');
   await new Promise((resolve) => socket.write(bytes.join(''), resolve));
   return { socket };
+}
+
+/** Lets the next request be handled when its socket is destroyed, or has told so as well. */
+function handleOnce(app: RunningApp, gone: 'destroyed' | 'closed') {
+  const server = serverOf(app);
+  const [handle] = server.listeners('request') as [RequestListener];
+  server.off('request', handle).once('request', (request, response) => {
+    server.on('request', handle);
+    request.socket.destroy();
+    if (gone === 'closed') request.socket.once('close', () => handle(request, response));
+    else handle(request, response);
+  });
 }
 
 function leaveWith(socket: Socket, leave: (typeof LEAVES)[number]) {
