@@ -12,7 +12,6 @@ import {
   textOfEvents,
   upTo,
   view,
-  type Failure,
 } from '../support/runs.js';
 import { parseSse, type SseEvent } from '../support/sse.js';
 import { describeStores, type Cluster } from '../support/stores.js';
