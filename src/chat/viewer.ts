@@ -60,7 +60,7 @@ export class Viewer {
     const { log } = this.run;
     await this.until(() => log.isOpen);
     const { terminal } = log;
-    if (terminal?.type === 'error' && log.entries.length === 2) {
+    if (terminal?.type === 'error' && log.entries.length <= 2) {
       this.release();
       throw terminal.error;
     }
@@ -132,8 +132,10 @@ export class Viewer {
   }
 
   private nextBatch(): readonly Entry[] {
-    const { entries } = this.run.log;
+    const { entries, terminal } = this.run.log;
     const start = this.cursor;
+    // A run that was lost can have shown more than was kept of it.
+    if (terminal && start >= entries.length) return [{ ...terminal, seq: start }];
     let length = 0;
     while (this.cursor < entries.length && length < BATCH_LENGTH) {
       length += ENTRY_OVERHEAD + contentOf(entries[this.cursor]!).length;

@@ -59,6 +59,7 @@ export class DrainService implements BeforeApplicationShutdown {
     await until(isDrained, this.config.SHUTDOWN_DRAIN_MS, hurry.signal);
 
     await Promise.all(this.store.live().map((run) => run.fail(shuttingDown())));
+    this.store.abandonViews(shuttingDown());
     await until(() => this.responses.size === 0, FLUSH_MS);
   }
 }

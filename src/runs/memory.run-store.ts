@@ -70,6 +70,15 @@ export class MemoryRunStore implements RunStore {
     return this.active.get(id);
   }
 
+  abandonViews() {
+    // Whoever views a run here views one that ends here.
+  }
+
+  /** Whether the run is there with its entries. */
+  keeps(id: string): boolean {
+    return this.runs.get(id)?.isKept === true;
+  }
+
   private retain(run: LocalRun) {
     this.active.delete(run.id);
     if (!this.runs.has(run.id)) return;
@@ -97,7 +106,7 @@ export class MemoryRunStore implements RunStore {
     }
   }
 
-  private forget(id: string) {
+  forget(id: string) {
     this.runs.delete(id);
     this.active.delete(id);
     this.ended.delete(id);

@@ -1,4 +1,6 @@
+import { filter, firstValueFrom, Subject } from 'rxjs';
 import type { LocalRun } from '../local.run.js';
+import type { Claim } from '../run-store.js';
 import { encodeEntry } from './entry.codec.js';
 import type { Keys } from './keys.js';
 import type { RedisConnection } from './redis-connection.js';
@@ -22,8 +24,8 @@ interface Journaled {
   /** Entries that Redis has. */
   written: number;
   isWriting: boolean;
-  /** The key that the run was claimed with, which lives as long as the run. */
-  claim?: string;
+  /** What the run was claimed with, which lives as long as the run. */
+  claim?: { name: string; value: Claim };
 }
 
 /**
@@ -33,14 +35,18 @@ interface Journaled {
 export class Journal {
   private readonly journaled = new Map<string, Journaled>();
   private readonly dirty = new Set<Journaled>();
+  /** Ids of runs that are done with. */
+  private readonly left = new Subject<string>();
   private gathering?: NodeJS.Timeout;
   private readonly renewing: NodeJS.Timeout;
 
+  /** @param isKept whether a run that has ended is still worth writing */
   constructor(
     private readonly redis: RedisConnection,
     private readonly keys: Keys,
     private readonly instance: string,
     private readonly retentionMs: number,
+    private readonly isKept: (runId: string) => boolean,
   ) {
     this.renewing = setInterval(() => this.renew(), RENEW_MS).unref();
   }
@@ -59,16 +65,24 @@ export class Journal {
     await this.journaled.get(runId)?.introduced;
   }
 
+  /** Resolves when Redis has the end of a run, or will never get it. */
+  async settled(runId: string): Promise<void> {
+    if (!this.journaled.has(runId)) return;
+    await firstValueFrom(this.left.pipe(filter((id) => id === runId)), { defaultValue: runId });
+  }
+
   /** Forgets a run. What Redis has of it is the caller's to delete. */
   remove(runId: string) {
     const journaled = this.journaled.get(runId);
+    if (!journaled) return;
     this.journaled.delete(runId);
-    if (journaled) this.dirty.delete(journaled);
+    this.dirty.delete(journaled);
+    this.left.next(runId);
   }
 
-  holdClaim(runId: string, claim: string) {
-    const journaled = this.journaled.get(runId);
-    if (journaled) journaled.claim = claim;
+  holdClaim(name: string, value: Claim) {
+    const journaled = this.journaled.get(value.runId);
+    if (journaled) journaled.claim = { name, value };
   }
 
   /** Runs whose end is not in Redis yet. */
@@ -79,6 +93,7 @@ export class Journal {
   close() {
     clearInterval(this.renewing);
     clearTimeout(this.gathering);
+    this.left.complete();
   }
 
   private gather(journaled: Journaled) {
@@ -93,7 +108,12 @@ export class Journal {
   }
 
   private renew() {
-    for (const journaled of this.journaled.values()) void this.write(journaled, true);
+    for (const journaled of this.journaled.values()) {
+      const { id, log } = journaled.run;
+      // What could not be written for so long is not kept for that alone.
+      if (log.terminal && !this.isKept(id)) this.remove(id);
+      else void this.write(journaled, true);
+    }
   }
 
   /** Tells Redis of a run: who owns it, who generates it. */
@@ -104,23 +124,30 @@ export class Journal {
       choices: String(choices),
       state: JSON.stringify(state),
     };
-    const runs = this.keys.runsOf(owner);
     await Promise.all([
       this.redis.commands
         .multi()
         .hSet(this.keys.meta(id), meta)
         .pExpire(this.keys.meta(id), this.retentionMs)
-        .set(this.keys.lease(id), this.instance, { PX: LEASE_MS })
+        .set(this.keys.lease(id), this.instance, { expiration: { type: 'PX', value: LEASE_MS } })
         .exec(),
-      this.redis.commands
-        .multi()
-        .zAdd(runs, { score: Date.parse(state.created_at), value: id })
-        .pExpire(runs, this.retentionMs)
-        .exec(),
+      this.list(owner, id),
     ]);
   }
 
-  /** @param isRenewal whether the run's state goes along */
+  /** Notes that an owner's run is there, and drops those that are not heard of any more. */
+  private async list(owner: string, id: string): Promise<void> {
+    const runs = this.keys.runsOf(owner);
+    const now = Date.now();
+    await this.redis.commands
+      .multi()
+      .zAdd(runs, { score: now, value: id })
+      .zRemRangeByScore(runs, '-inf', now - this.retentionMs)
+      .pExpire(runs, this.retentionMs)
+      .exec();
+  }
+
+  /** @param isRenewal whether to say all that expires once more */
   private async write(journaled: Journaled, isRenewal = false): Promise<void> {
     const { run } = journaled;
     if (journaled.isWriting || !this.redis.isUp) return;
@@ -129,19 +156,18 @@ export class Journal {
       const { entries, terminal } = run.log;
       const batch = entries.slice(journaled.written, journaled.written + MAX_BATCH);
       const isLast = terminal !== undefined && journaled.written + batch.length === entries.length;
-      const state = isLast || isRenewal ? JSON.stringify(run.state) : '';
-      const length = await this.append(journaled, batch.map(encodeEntry), state, isLast);
-      if (length === FENCED) {
-        this.remove(run.id);
-        return;
-      }
+      const isWhole = isLast || isRenewal || journaled.written === 0;
+      const state = isWhole ? JSON.stringify(run.state) : '';
+      const [length] = await Promise.all([
+        this.append(journaled, batch.map(encodeEntry), state, isLast),
+        isWhole && this.list(run.owner, run.id),
+        isWhole && this.renewClaim(journaled),
+      ]);
+      if (!this.journaled.has(run.id)) return;
       if (length === UNKNOWN_RUN) await this.introduce(run);
       // Redis can have lost what was written, and then gets it again.
       journaled.written = Math.max(0, length);
-      if (isLast && length === entries.length) {
-        this.remove(run.id);
-        return;
-      }
+      if (length === FENCED || (isLast && length === entries.length)) this.remove(run.id);
     } catch {
       // The renewal tries again.
       return;
@@ -151,29 +177,36 @@ export class Journal {
     if (journaled.written < run.log.entries.length) this.gather(journaled);
   }
 
-  private async append(
-    { run, written, claim }: Journaled,
+  private append(
+    { run, written }: Journaled,
     entries: string[],
     state: string,
     isLast: boolean,
   ): Promise<number> {
-    const { keys, redis, retentionMs } = this;
-    const [length] = await Promise.all([
-      redis.commands.append(
-        [keys.meta(run.id), keys.log(run.id), keys.lease(run.id)],
-        [
-          this.instance,
-          String(LEASE_MS),
-          String(retentionMs),
-          keys.grown(run.id),
-          state,
-          isLast ? '1' : '',
-          String(written),
-          ...entries,
-        ],
-      ),
-      claim && redis.commands.pExpire(claim, retentionMs),
-    ]);
-    return length;
+    const { keys } = this;
+    return this.redis.commands.append(
+      [keys.meta(run.id), keys.log(run.id), keys.lease(run.id)],
+      [
+        this.instance,
+        String(LEASE_MS),
+        String(this.retentionMs),
+        keys.grown(run.id),
+        state,
+        isLast ? '1' : '',
+        String(written),
+        ...entries,
+      ],
+    );
+  }
+
+  /** A Redis that came back empty is told of the claim again. */
+  private async renewClaim({ claim }: Journaled): Promise<void> {
+    if (!claim) return;
+    const { name, value } = claim;
+    await this.redis.commands
+      .multi()
+      .set(name, JSON.stringify(value), { condition: 'NX' })
+      .pExpire(name, this.retentionMs)
+      .exec();
   }
 }

@@ -13,10 +13,12 @@ export class Keys {
   /** Channel: the log has grown. */
   grown = (runId: string) => `${this.prefix}run:{${runId}}:grown`;
 
-  /** Sorted set: ids of an owner's runs by the time of their start. */
+  /** Sorted set: ids of an owner's runs by the time at which they were last heard of. */
   runsOf = (owner: string) => `${this.prefix}owner:{${digest(owner)}}:runs`;
   /** String: who holds an idempotency key. */
   claim = (key: string) => `${this.prefix}claim:{${key}}`;
+  /** Never written: shows whether Redis takes writes. */
+  probe = () => `${this.prefix}probe`;
   /** Channel: what other instances want of this one. */
   instance = (instance: string) => `${this.prefix}instance:{${instance}}`;
 }

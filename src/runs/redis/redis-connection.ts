@@ -1,43 +1,67 @@
 import { Logger } from '@nestjs/common';
 import { createClient } from '@redis/client';
+import { once } from 'node:events';
 import { ChatError } from '../../errors/chat-error.js';
 import { scripts } from './scripts.js';
 
 /** How long a request waits for Redis before it is refused, in milliseconds. */
 const COMMAND_TIMEOUT_MS = 2_000;
 
-const PING_INTERVAL_MS = 500;
-const PING_TIMEOUT_MS = 1_000;
+const PROBE_INTERVAL_MS = 500;
+const PROBE_TIMEOUT_MS = 1_000;
+
+/** A connection on which nothing moves for so long is given up, in milliseconds. */
+const SILENCE_MS = 5_000;
+
 const MAX_RECONNECT_MS = 500;
 
 type Client = ReturnType<typeof createScriptClient>;
 
 /**
  * Redis over two connections, one of them for what it publishes. They reconnect for ever, and while
- * they are down commands fail at once. Pings tell how long Redis has been good: one that hangs is
- * away like one that refuses.
+ * they are down commands fail at once. Probes tell how long Redis has been good: one that hangs, or
+ * takes no writes, is away like one that refuses.
  */
 export class RedisConnection {
-  readonly commands: Client;
-
+  private readonly client: Client;
   private readonly subscriber: Client;
   private readonly logger = new Logger('Redis');
-  /** What waits for Redis to be told that a channel is followed. */
+  /** What waits for Redis to be told that a channel is followed, or no longer. */
   private readonly waiting = new Set<() => void>();
   private upSince?: number;
+  private isSilent = false;
   private hasBroken = false;
   private watching?: NodeJS.Timeout;
   private isClosed = false;
 
-  constructor(url: string) {
-    this.commands = createScriptClient(url);
-    this.subscriber = this.commands.duplicate();
-    for (const client of [this.commands, this.subscriber]) {
-      client.on('error', () => this.down());
-      // Redis may be away at boot: the client goes on trying.
-      client.connect().catch(() => undefined);
+  /** @param probeKey a key that is never written */
+  constructor(
+    url: string,
+    private readonly probeKey: string,
+  ) {
+    this.client = createScriptClient(url);
+    this.subscriber = this.client.duplicate();
+    for (const client of [this.client, this.subscriber]) {
+      client.on('error', () => {
+        this.hasBroken = true;
+        this.down();
+      });
     }
-    void this.watch();
+  }
+
+  /** Resolves when Redis is there, or soon: it may be away at boot, and is tried for ever. */
+  async open() {
+    const clients = [this.client, this.subscriber];
+    const ready = Promise.all(clients.map((client) => once(client, 'ready')));
+    for (const client of clients) client.connect().catch(() => undefined);
+    await within(COMMAND_TIMEOUT_MS, ready).catch(() => undefined);
+    await this.watch();
+  }
+
+  /** @throws {ChatError} `store_unavailable` at once when Redis does not answer */
+  get commands(): Client {
+    if (this.isSilent) throw storeUnavailable();
+    return this.client;
   }
 
   get isUp(): boolean {
@@ -71,42 +95,58 @@ export class RedisConnection {
    * @returns what ends it
    */
   follow(channel: string, onMessage: (message: string) => void): () => void {
-    const subscribe = () => {
-      this.subscriber.subscribe(channel, onMessage).then(
-        () => this.waiting.delete(subscribe),
-        () => this.waiting.add(subscribe),
+    let isFollowed = true;
+    const tell = () => {
+      const telling = isFollowed
+        ? this.subscriber.subscribe(channel, onMessage)
+        : this.subscriber.unsubscribe(channel, onMessage);
+      telling.then(
+        () => this.waiting.delete(tell),
+        // The client would go on following what it could not leave.
+        () => this.waiting.add(tell),
       );
     };
-    subscribe();
+    tell();
     return () => {
-      this.waiting.delete(subscribe);
-      this.subscriber.unsubscribe(channel, onMessage).catch(() => undefined);
+      isFollowed = false;
+      tell();
     };
   }
 
   close() {
     this.isClosed = true;
+    this.upSince = undefined;
     clearTimeout(this.watching);
-    for (const client of [this.commands, this.subscriber]) {
+    for (const client of [this.client, this.subscriber]) {
       if (client.isOpen) client.destroy();
     }
   }
 
-  private async watch() {
+  private async watch(): Promise<void> {
+    const probing = Promise.all([
+      // Writes nothing, but is refused by a replica and by a Redis that is full.
+      this.client.setRange(this.probeKey, 0, ''),
+      this.subscriber.ping(),
+    ]);
     try {
-      await within(PING_TIMEOUT_MS, Promise.all([this.commands.ping(), this.subscriber.ping()]));
-      if (!this.isUp) this.up();
+      await within(PROBE_TIMEOUT_MS, probing);
+      this.up();
     } catch {
       this.down();
+      // Nothing more is sent into the silence, or the sockets would not time out.
+      this.isSilent = true;
+      await probing.catch(() => undefined);
+      this.isSilent = false;
     }
     if (this.isClosed) return;
-    this.watching = setTimeout(() => void this.watch(), PING_INTERVAL_MS).unref();
+    this.watching = setTimeout(() => void this.watch(), PROBE_INTERVAL_MS).unref();
   }
 
   private up() {
+    if (this.isUp || this.isClosed) return;
     this.logger.log('connected');
     this.upSince = performance.now();
-    for (const subscribe of this.waiting) subscribe();
+    for (const tell of this.waiting) tell();
   }
 
   private down() {
@@ -131,6 +171,7 @@ function createScriptClient(url: string) {
     disableOfflineQueue: true,
     socket: {
       connectTimeout: COMMAND_TIMEOUT_MS,
+      socketTimeout: SILENCE_MS,
       reconnectStrategy: (retries) => Math.min(50 * 2 ** retries, MAX_RECONNECT_MS),
     },
   });

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { OnApplicationShutdown } from '@nestjs/common';
+import type { OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ChatError } from '../../errors/chat-error.js';
 import type { LocalRun } from '../local.run.js';
 import { MemoryRunStore, type Retention } from '../memory.run-store.js';
 import type { Claim, RunStore } from '../run-store.js';
@@ -18,8 +19,9 @@ const SETTLE_MS = 1_000;
 const RUN_ID = /^run_[0-9a-f]{32}$/;
 
 /** The runs of all instances that share a Redis. Those of this instance are served from memory. */
-export class RedisRunStore implements RunStore, OnApplicationShutdown {
+export class RedisRunStore implements RunStore, OnModuleInit, OnApplicationShutdown {
   private readonly local: MemoryRunStore;
+  private readonly retentionMs: number;
   private readonly keys: Keys;
   private readonly redis: RedisConnection;
   private readonly journal: Journal;
@@ -31,19 +33,23 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
     if (!this.remote.get(id)?.deref()) this.remote.delete(id);
   });
 
-  constructor(
-    url: string,
-    prefix: string,
-    private readonly retention: Retention,
-  ) {
+  constructor(url: string, prefix: string, retention: Retention) {
     const instance = randomUUID();
     this.local = new MemoryRunStore(retention);
     this.keys = new Keys(prefix);
-    this.redis = new RedisConnection(url);
-    this.journal = new Journal(this.redis, this.keys, instance, retention.retentionMs);
+    // Instances need a moment to hear of a run's end, however short it is kept.
+    this.retentionMs = Math.max(retention.retentionMs, LEASE_MS);
+    this.redis = new RedisConnection(url, this.keys.probe());
+    this.journal = new Journal(this.redis, this.keys, instance, this.retentionMs, (id) =>
+      this.local.keeps(id),
+    );
     this.viewers = new RemoteViewers(this.redis);
     this.wishes = new Wishes(this.redis, this.keys, instance);
     this.wishes.listen((wish) => this.grant(wish));
+  }
+
+  async onModuleInit() {
+    await this.redis.open();
   }
 
   get isDegraded(): boolean {
@@ -75,22 +81,30 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
 
   async list(owner: string): Promise<RunState[]> {
     const key = this.keys.runsOf(owner);
-    return this.redis.ask(async (redis) => {
-      const ids = await redis.zRange(key, 0, -1, { REV: true });
-      const states = await Promise.all(ids.map((id) => redis.hGet(this.keys.meta(id), 'state')));
-      const gone = ids.filter((_id, at) => !states[at]);
-      if (gone.length > 0) await redis.zRem(key, gone);
-      return states.flatMap((state) => (state ? [JSON.parse(state) as RunState] : []));
+    const local = new Map((await this.local.list(owner)).map((state) => [state.id, state]));
+    const shared = await this.redis.ask(async (redis) => {
+      const ids = await redis.zRange(key, 0, -1);
+      return Promise.all(ids.map((id) => redis.hGet(this.keys.meta(id), 'state')));
     });
+    return shared
+      .flatMap((json) => (json ? [JSON.parse(json) as RunState] : []))
+      .map((state) => local.get(state.id) ?? state)
+      .sort((one, other) => other.created_at.localeCompare(one.created_at));
   }
 
   async remove(run: Run): Promise<void> {
     const { id, owner } = run;
     await this.local.remove(run);
+    // Who views it elsewhere is to see its end.
+    if (run.log.terminal) await this.redis.ask(() => this.journal.settled(id));
     this.journal.remove(id);
+    if (run instanceof RemoteRun) {
+      this.wishes.send(run.meta.instance, { kind: 'forget', runId: id });
+    }
     await this.redis.ask((redis) =>
       Promise.all([
-        redis.del([this.keys.meta(id), this.keys.log(id), this.keys.lease(id)]),
+        redis.del([this.keys.meta(id), this.keys.lease(id)]),
+        redis.pExpire(this.keys.log(id), LEASE_MS),
         redis.zRem(this.keys.runsOf(owner), id),
       ]),
     );
@@ -98,17 +112,19 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
 
   async claim(key: string, claim: Claim): Promise<Claim> {
     const name = this.keys.claim(key);
+    // Redis came back empty, and may not have been told of a claim again.
+    if (this.redis.isRecovering(LEASE_MS)) throw storeUnavailable();
     // Whoever finds the claim finds the run.
     await this.redis.ask(() => this.journal.introduced(claim.runId));
     const holder = await this.redis.ask((redis) =>
       redis.set(name, JSON.stringify(claim), {
         condition: 'NX',
         GET: true,
-        expiration: { type: 'PX', value: this.retention.retentionMs },
+        expiration: { type: 'PX', value: this.retentionMs },
       }),
     );
     if (holder) return JSON.parse(holder) as Claim;
-    this.journal.holdClaim(claim.runId, name);
+    this.journal.holdClaim(name, claim);
     return claim;
   }
 
@@ -118,6 +134,10 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
 
   live(): LocalRun[] {
     return this.local.live();
+  }
+
+  abandonViews(error: ChatError) {
+    for (const run of this.remote.values()) run.deref()?.abandon(error);
   }
 
   async onApplicationShutdown() {
@@ -153,6 +173,7 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
   private grant(wish: Wish) {
     const run = this.local.liveRun(wish.runId);
     if (wish.kind === 'leave') this.viewers.leave(wish.runId, wish.from);
+    else if (wish.kind === 'forget') this.local.forget(wish.runId);
     else if (run && wish.kind === 'view') this.viewers.hold(run, wish.from);
     else if (run) void run.cancel();
   }

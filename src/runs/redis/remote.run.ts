@@ -1,6 +1,6 @@
 import { lastValueFrom, Observable, share, takeUntil, timer, type Subscriber } from 'rxjs';
 import { ChatError } from '../../errors/chat-error.js';
-import type { Draft, Terminal } from '../entry.js';
+import type { Draft } from '../entry.js';
 import { RunLog } from '../run-log.js';
 import type { Run, RunState } from '../run.js';
 import { decodeEntry } from './entry.codec.js';
@@ -39,9 +39,6 @@ export class RemoteRun implements Run {
   readonly activity: Observable<Draft>;
   readonly isKept = true;
 
-  private isReading = false;
-  private isGrown = false;
-
   constructor(
     readonly id: string,
     public meta: RemoteMeta,
@@ -67,12 +64,12 @@ export class RemoteRun implements Run {
   }
 
   locate(seq: number) {
-    const { hasEnded, isLost, length } = this.meta;
-    // What this instance has not heard of yet can still be there.
-    if (!hasEnded && !isLost) return 'within';
+    const { hasEnded, length } = this.meta;
+    // What this instance has not heard of yet can still come; and the end of a lost run has no number:
+    // whoever comes back is told again.
+    if (!hasEnded) return 'within';
     if (seq > length) return 'ahead';
-    // The end of a lost run has no number: whoever comes back is told again.
-    return seq === length && !isLost ? 'end' : 'within';
+    return seq === length ? 'end' : 'within';
   }
 
   async cancel() {
@@ -88,6 +85,13 @@ export class RemoteRun implements Run {
     await this.refresh();
   }
 
+  /** Ends the view of the run here, whatever becomes of the run. */
+  abandon(error: ChatError) {
+    if (this.log.terminal) return;
+    const { code, message, retryable } = error;
+    this.log.abandon({ type: 'error', data: { code, message, retryable, usage: null }, error });
+  }
+
   private async refresh() {
     const state = await this.redis.ask((redis) => redis.hGet(this.keys.meta(this.id), 'state'));
     if (state) this.meta = { ...this.meta, state: JSON.parse(state) as RunState };
@@ -96,77 +100,75 @@ export class RemoteRun implements Run {
   private follow(subscriber: Subscriber<Draft>) {
     const { id, keys, redis, wishes } = this;
     const { instance } = this.meta;
-    const read = () => void this.read(subscriber);
-    const look = () => {
-      wishes.send(instance, { kind: 'view', runId: id, from: wishes.instance });
-      void this.read(subscriber).then(() => this.checkLease(subscriber));
+    let isReading = false;
+    let isGrown = false;
+    // Reads what is new, once more if it grew meanwhile.
+    const read = async () => {
+      isGrown = true;
+      if (isReading) return;
+      isReading = true;
+      while (isGrown && !subscriber.closed) {
+        isGrown = false;
+        if (await this.readBatch(subscriber)) isGrown = true;
+      }
+      isReading = false;
     };
-    const unfollow = redis.follow(keys.grown(id), read);
-    const looking = setInterval(look, RENEW_MS);
+    const look = async () => {
+      wishes.send(instance, { kind: 'view', runId: id, from: wishes.instance });
+      await read();
+      if (subscriber.closed || !(await this.checkLost())) return;
+      this.meta = { ...this.meta, isLost: true };
+      await read();
+    };
+    const unfollow = redis.follow(keys.grown(id), () => void read());
+    const looking = setInterval(() => void look(), RENEW_MS);
     subscriber.add(() => {
       clearInterval(looking);
       unfollow();
       wishes.send(instance, { kind: 'leave', runId: id, from: wishes.instance });
     });
-    look();
+    void look();
   }
 
-  /** Reads what is new, once more if it grew meanwhile. */
-  private async read(subscriber: Subscriber<Draft>) {
-    this.isGrown = true;
-    if (this.isReading) return;
-    this.isReading = true;
-    while (this.isGrown && !subscriber.closed) {
-      this.isGrown = false;
-      await this.readBatch(subscriber);
-    }
-    this.isReading = false;
-  }
-
-  private async readBatch(subscriber: Subscriber<Draft>) {
+  /** @returns whether there can be more to read at once */
+  private async readBatch(subscriber: Subscriber<Draft>): Promise<boolean> {
+    const { isLost } = this.meta;
     const from = this.log.entries.length;
     try {
       const key = this.keys.log(this.id);
       const batch = await this.redis.commands.lRange(key, from, from + MAX_BATCH - 1);
-      if (subscriber.closed) return;
+      if (subscriber.closed) return false;
       for (const json of batch) subscriber.next(decodeEntry(json));
-      if (batch.length === MAX_BATCH) this.isGrown = true;
-      else if (this.meta.isLost && !this.log.terminal) this.abandon(subscriber);
+      if (isLost && batch.length === 0) this.abandon(lost());
       if (this.log.terminal) subscriber.complete();
+      return isLost || batch.length === MAX_BATCH;
     } catch {
       // Redis is away: the next look reads on from the same entry.
+      return false;
     }
   }
 
-  /** Ends the view of a run whose instance is gone; its lease says so, for long enough. */
-  private async checkLease(subscriber: Subscriber<Draft>) {
-    if (subscriber.closed || !this.redis.isUpFor(LEASE_MS)) return;
+  /** Marks the run as lost when its instance is gone; its lease says so, for long enough. */
+  private async checkLost(): Promise<boolean> {
+    if (!this.redis.isUpFor(LEASE_MS)) return false;
+    const { code, message, retryable } = lost();
+    const state: RunState = {
+      ...this.meta.state,
+      status: 'failed',
+      error: { code, message, retryable },
+      ended_at: new Date().toISOString(),
+    };
     try {
       const keys = [this.keys.meta(this.id), this.keys.lease(this.id)];
-      if ((await this.redis.commands.exists(keys[1]!)) === 1) return;
-      const { data } = lost();
-      const state = {
-        ...this.meta.state,
-        status: 'failed',
-        error: { code: data.code, message: data.message, retryable: data.retryable },
-        ended_at: new Date().toISOString(),
-      };
       const isLost = await this.redis.commands.markLost(keys, [JSON.stringify(state)]);
-      if (isLost === 1 && this.redis.isUpFor(LEASE_MS)) this.abandon(subscriber);
+      // The answer can be that of a Redis that came back empty.
+      return isLost === 1 && this.redis.isUpFor(LEASE_MS);
     } catch {
-      // The next look checks again.
+      return false;
     }
-  }
-
-  private abandon(subscriber: Subscriber<Draft>) {
-    if (subscriber.closed) return;
-    this.log.abandon(lost());
-    subscriber.complete();
   }
 }
 
-function lost(): Terminal & { type: 'error' } {
-  const error = new ChatError('run_lost', 'The server that generated this run is gone.');
-  const { code, message, retryable } = error;
-  return { type: 'error', data: { code, message, retryable, usage: null }, error };
+function lost(): ChatError {
+  return new ChatError('run_lost', 'The server that generated this run is gone.');
 }

@@ -4,7 +4,8 @@ import type { RedisConnection } from './redis-connection.js';
 /** What an instance wants of the one that generates a run. */
 export type Wish =
   /** To have the run held for its viewers; said again and again while there are any. */
-  { kind: 'view' | 'leave'; runId: string; from: string } | { kind: 'cancel'; runId: string };
+  | { kind: 'view' | 'leave'; runId: string; from: string }
+  | { kind: 'cancel' | 'forget'; runId: string };
 
 /** Carries wishes between instances. One that gets lost is said again by whoever still has it. */
 export class Wishes {
@@ -15,9 +16,8 @@ export class Wishes {
   ) {}
 
   send(instance: string, wish: Wish) {
-    this.redis.commands
-      .publish(this.keys.instance(instance), JSON.stringify(wish))
-      .catch(() => undefined);
+    const channel = this.keys.instance(instance);
+    this.redis.ask((redis) => redis.publish(channel, JSON.stringify(wish))).catch(() => undefined);
   }
 
   /** Listens for what others want of this instance. */
