@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { FORMATS } from './dialects/formats.js';
 
-const MAX_MESSAGES = 10_000;
+export const MAX_MESSAGES = 10_000;
 const MAX_CHOICES = 128;
 const MAX_MODEL_LENGTH = 256;
 
-const model = z
+export const modelSchema = z
   .string()
   .min(1)
   .max(MAX_MODEL_LENGTH)
@@ -28,7 +28,7 @@ const message = z
 
 /** OpenAI's chat-completions request. What Sluice does not know goes upstream untouched. */
 export const chatRequestSchema = z.looseObject({
-  model: model.nullish(),
+  model: modelSchema.nullish(),
   messages: z.array(message).min(1).max(MAX_MESSAGES),
   n: z.int().min(1).max(MAX_CHOICES).nullish().describe('How many answers to generate.'),
   stream: z.boolean().nullish(),
@@ -46,7 +46,7 @@ export type StreamQuery = z.infer<typeof streamQuerySchema>;
 /** The query of `GET /v1/chat/stream`, for clients that can send nothing else. */
 export const questionQuerySchema = z.object({
   q: z.string().min(1).optional(),
-  model: model.optional(),
+  model: modelSchema.optional(),
   format,
 });
 export type QuestionQuery = z.infer<typeof questionQuerySchema>;
