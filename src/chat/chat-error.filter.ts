@@ -33,7 +33,9 @@ export function answerError(error: ChatError, request: Request, response: Respon
     });
   }
   if (error.status === 401) response.set('WWW-Authenticate', 'Bearer');
-  response.json(errorBody(error, request, String(response.getHeader('X-Request-Id'))));
+  const body = errorBody(error, request, String(response.getHeader('X-Request-Id')));
+  if (typeof body === 'string') response.type('text/plain').send(body);
+  else response.json(body);
 }
 
 /** What Nest, Express and the body parser throw is about the request: it keeps its status. */

@@ -2,16 +2,37 @@ import { Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { RoutingModule } from '../routing/routing.module.js';
 import { RunsModule } from '../runs/runs.module.js';
+import { MessagesController } from './anthropic/messages.controller.js';
+import { MessagesService } from './anthropic/messages.service.js';
 import { ChatErrorFilter } from './chat-error.filter.js';
 import { ChatController } from './chat.controller.js';
 import { ChatService } from './chat.service.js';
+import { ModelsController } from './models.controller.js';
+import { ModelsService } from './models.service.js';
 import { NativeStreams } from './native.streams.js';
 import { OpenAIController } from './openai.controller.js';
 import { RunEventsController } from './run-events.controller.js';
+import { UIChatController, UIController } from './ui/ui.controller.js';
+import { UIService } from './ui/ui.service.js';
 
 @Module({
   imports: [RunsModule, RoutingModule],
-  controllers: [ChatController, RunEventsController, OpenAIController],
-  providers: [ChatService, NativeStreams, { provide: APP_FILTER, useClass: ChatErrorFilter }],
+  controllers: [
+    ChatController,
+    RunEventsController,
+    OpenAIController,
+    UIController,
+    UIChatController,
+    MessagesController,
+    ModelsController,
+  ],
+  providers: [
+    ChatService,
+    MessagesService,
+    ModelsService,
+    NativeStreams,
+    UIService,
+    { provide: APP_FILTER, useClass: ChatErrorFilter },
+  ],
 })
 export class ChatModule {}

@@ -4,6 +4,7 @@ import { ownerOf } from '../access/owner.js';
 import { CONFIG, type Config } from '../config/config.js';
 import { ChatError } from '../errors/chat-error.js';
 import type { ChatRequest } from '../providers/chat-provider.js';
+import { ChatsService, type Chat } from '../runs/chats.service.js';
 import type { Run } from '../runs/run.js';
 import { RunsService } from '../runs/runs.service.js';
 import type { ChatRequestBody } from './chat-request.schema.js';
@@ -17,20 +18,27 @@ import { Viewer } from './viewer.js';
 export class ChatService {
   constructor(
     private readonly runs: RunsService,
+    private readonly chats: ChatsService,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   /**
    * Views a new run, or the one that this request's idempotency key stands for.
+   * @param chat the chat that the run belongs to; it stops the one before
    * @throws {ChatError} when the request can't be a run, or the client is no longer there
    */
-  async start({ model, stream, ...request }: ChatRequestBody, response: Response): Promise<Viewer> {
+  async start(
+    { model, stream, ...request }: ChatRequestBody,
+    response: Response,
+    chat?: Chat,
+  ): Promise<Viewer> {
     const run = await this.runs.start({
       owner: ownerOf(response.req),
       model: model ?? undefined,
       request: request as ChatRequest,
       ...runOptions(response.req, this.config),
     });
+    if (chat) await this.chats.take(run, chat);
     return this.view(run, response);
   }
 

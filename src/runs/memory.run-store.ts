@@ -1,7 +1,7 @@
 import { EMPTY } from 'rxjs';
 import type { LocalRun } from './local.run.js';
 import { RunLog } from './run-log.js';
-import type { Claim, RunStore } from './run-store.js';
+import type { ChatLink, Claim, RunStore } from './run-store.js';
 import type { Run, RunState } from './run.js';
 
 export interface Retention {
@@ -22,6 +22,9 @@ export class MemoryRunStore implements RunStore {
   private readonly claims = new Map<string, Claim>();
   /** The keys that each run holds. */
   private readonly keys = new Map<string, string>();
+  private readonly chats = new Map<string, ChatLink>();
+  /** The chat that shows each run. */
+  private readonly chatOf = new Map<string, string>();
   /** Entries that are kept of ended runs, the oldest first. */
   private readonly kept = new Map<string, number>();
   private keptSize = 0;
@@ -60,6 +63,18 @@ export class MemoryRunStore implements RunStore {
   release(key: string, runId: string): Promise<void> {
     if (this.claims.get(key)?.runId === runId) this.claims.delete(key);
     return Promise.resolve();
+  }
+
+  linkChat(chat: string, link: ChatLink): Promise<ChatLink | undefined> {
+    const before = this.chats.get(chat);
+    this.unlink(link.runId);
+    this.chats.set(chat, link);
+    this.chatOf.set(link.runId, chat);
+    return Promise.resolve(before);
+  }
+
+  findChat(chat: string): Promise<ChatLink | undefined> {
+    return Promise.resolve(this.chats.get(chat));
   }
 
   live(): LocalRun[] {
@@ -114,6 +129,13 @@ export class MemoryRunStore implements RunStore {
     const key = this.keys.get(id);
     this.keys.delete(id);
     if (key !== undefined && this.claims.get(key)?.runId === id) this.claims.delete(key);
+    this.unlink(id);
+  }
+
+  private unlink(runId: string) {
+    const chat = this.chatOf.get(runId);
+    this.chatOf.delete(runId);
+    if (chat !== undefined && this.chats.get(chat)?.runId === runId) this.chats.delete(chat);
   }
 
   private drop(id: string) {

@@ -9,6 +9,13 @@ export interface Claim {
   digest: string;
 }
 
+/** Which run a chat shows. */
+export interface ChatLink {
+  runId: string;
+  /** The message that the run adds to, where it is not a new one. */
+  messageId?: string;
+}
+
 /**
  * Where runs are found again, by their owner's other requests and on other instances.
  *
@@ -35,6 +42,15 @@ export interface RunStore {
   claim(key: string, claim: Claim): Promise<Claim>;
   /** Gives a key back, if that run still holds it. */
   release(key: string, runId: string): Promise<void>;
+  /**
+   * Makes a run that was added the one that a chat shows, for as long as the run is retained. Of all
+   * that do so at once each learns of another. Never fails: while what is shared is away, the
+   * instances do not learn of each other's.
+   * @returns what the chat showed before
+   */
+  linkChat(chat: string, link: ChatLink): Promise<ChatLink | undefined>;
+  /** @returns what a chat shows */
+  findChat(chat: string): Promise<ChatLink | undefined>;
   /** Ends the views of runs that other instances generate; they can go on elsewhere. */
   abandonViews(error: ChatError): void;
   /** Whether what is shared with other instances can't be reached now. */

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { CONFIG, type Config } from '../config/config.js';
 import { RoutingModule } from '../routing/routing.module.js';
+import { ChatsService } from './chats.service.js';
 import { DrainService } from './drain.service.js';
 import { MemoryRunStore } from './memory.run-store.js';
 import { RedisRunStore } from './redis/redis.run-store.js';
@@ -15,6 +16,7 @@ import { UsageEstimator } from './usage-estimator.js';
   controllers: [RunsController],
   providers: [
     RunsService,
+    ChatsService,
     DrainService,
     TokenCounter,
     UsageEstimator,
@@ -32,6 +34,6 @@ import { UsageEstimator } from './usage-estimator.js';
       },
     },
   ],
-  exports: [RunsService, DrainService, RUN_STORE],
+  exports: [RunsService, ChatsService, DrainService, UsageEstimator, RUN_STORE],
 })
 export class RunsModule {}

@@ -3,6 +3,7 @@ import { jsonDialect } from './json.dialect.js';
 import { openaiDialect } from './openai.dialect.js';
 import { plainDialect } from './plain.dialect.js';
 import { textDialect } from './text.dialect.js';
+import { uiDialect } from './ui.dialect.js';
 
 /** What a request says of how it wants a format. */
 export interface FormatOptions {
@@ -20,6 +21,7 @@ export const EVENT_FORMATS = {
 export const WRITTEN_FORMATS = {
   plain: () => plainDialect,
   openai: ({ isResumable }) => openaiDialect({ includeUsage: true, isResumable }),
+  ui: () => uiDialect(),
 } satisfies Record<string, (options: FormatOptions) => WrittenDialect>;
 
 export type EventFormat = keyof typeof EVENT_FORMATS;

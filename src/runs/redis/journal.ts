@@ -1,6 +1,6 @@
 import { filter, firstValueFrom, Subject } from 'rxjs';
 import type { LocalRun } from '../local.run.js';
-import type { Claim } from '../run-store.js';
+import type { ChatLink, Claim } from '../run-store.js';
 import { encodeEntry } from './entry.codec.js';
 import type { Keys } from './keys.js';
 import type { RedisConnection } from './redis-connection.js';
@@ -24,8 +24,8 @@ interface Journaled {
   /** Entries that Redis has. */
   written: number;
   isWriting: boolean;
-  /** What the run was claimed with, which lives as long as the run. */
-  claim?: { name: string; value: Claim };
+  /** What says of a name that this is its run, by that name. It lives as long as the run. */
+  names: Map<string, Claim | ChatLink>;
 }
 
 /**
@@ -55,7 +55,8 @@ export class Journal {
     const introduced = this.introduce(run);
     // The first write introduces it otherwise.
     introduced.catch(() => undefined);
-    const journaled: Journaled = { run, introduced, written: 0, isWriting: false };
+    const names = new Map<string, Claim | ChatLink>();
+    const journaled: Journaled = { run, introduced, written: 0, isWriting: false, names };
     this.journaled.set(run.id, journaled);
     run.log.subscribe({ next: () => this.gather(journaled) });
   }
@@ -80,9 +81,9 @@ export class Journal {
     this.left.next(runId);
   }
 
-  holdClaim(name: string, value: Claim) {
-    const journaled = this.journaled.get(value.runId);
-    if (journaled) journaled.claim = { name, value };
+  /** Keeps in Redis what is kept there of a run under another name. */
+  hold(name: string, value: Claim | ChatLink) {
+    this.journaled.get(value.runId)?.names.set(name, value);
   }
 
   /** Runs whose end is not in Redis yet. */
@@ -161,7 +162,7 @@ export class Journal {
       const [length] = await Promise.all([
         this.append(journaled, batch.map(encodeEntry), state, isLast),
         isWhole && this.list(run.owner, run.id),
-        isWhole && this.renewClaim(journaled),
+        isWhole && this.renewNames(journaled),
       ]);
       if (!this.journaled.has(run.id)) return;
       if (length === UNKNOWN_RUN) await this.introduce(run);
@@ -199,14 +200,15 @@ export class Journal {
     );
   }
 
-  /** A Redis that came back empty is told of the claim again. */
-  private async renewClaim({ claim }: Journaled): Promise<void> {
-    if (!claim) return;
-    const { name, value } = claim;
-    await this.redis.commands
-      .multi()
-      .set(name, JSON.stringify(value), { condition: 'NX' })
-      .pExpire(name, this.retentionMs)
-      .exec();
+  /** A Redis that came back empty is told of a run's names again. */
+  private async renewNames({ names }: Journaled): Promise<void> {
+    const renewals = [...names].map(([name, value]) =>
+      this.redis.commands
+        .multi()
+        .set(name, JSON.stringify(value), { condition: 'NX' })
+        .pExpire(name, this.retentionMs)
+        .exec(),
+    );
+    await Promise.all(renewals);
   }
 }

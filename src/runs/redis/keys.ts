@@ -17,6 +17,8 @@ export class Keys {
   runsOf = (owner: string) => `${this.prefix}owner:{${digest(owner)}}:runs`;
   /** String: who holds an idempotency key. */
   claim = (key: string) => `${this.prefix}claim:{${key}}`;
+  /** String: which run a chat shows. */
+  chat = (chat: string) => `${this.prefix}chat:{${chat}}`;
   /** Never written: shows whether Redis takes writes. */
   probe = () => `${this.prefix}probe`;
   /** Channel: what other instances want of this one. */

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ChatError } from '../../errors/chat-error.js';
 import type { LocalRun } from '../local.run.js';
 import { MemoryRunStore, type Retention } from '../memory.run-store.js';
-import type { Claim, RunStore } from '../run-store.js';
+import type { ChatLink, Claim, RunStore } from '../run-store.js';
 import type { Run, RunState } from '../run.js';
 import { Journal, LEASE_MS } from './journal.js';
 import { Keys } from './keys.js';
@@ -124,12 +124,41 @@ export class RedisRunStore implements RunStore, OnModuleInit, OnApplicationShutd
       }),
     );
     if (holder) return JSON.parse(holder) as Claim;
-    this.journal.holdClaim(name, claim);
+    this.journal.hold(name, claim);
     return claim;
   }
 
   async release(key: string, runId: string): Promise<void> {
     await this.redis.ask((redis) => redis.release([this.keys.claim(key)], [runId]));
+  }
+
+  async linkChat(chat: string, link: ChatLink): Promise<ChatLink | undefined> {
+    const name = this.keys.chat(chat);
+    const isLocal = this.local.liveRun(link.runId) !== undefined;
+    const known = isLocal ? await this.local.linkChat(chat, link) : undefined;
+    this.journal.hold(name, link);
+    if (!this.redis.isUp) return known;
+    try {
+      // Whoever finds the link finds the run.
+      await this.redis.ask(() => this.journal.introduced(link.runId));
+      const before = await this.redis.ask((redis) =>
+        redis.set(name, JSON.stringify(link), {
+          GET: true,
+          expiration: { type: 'PX', value: this.retentionMs },
+        }),
+      );
+      return before ? (JSON.parse(before) as ChatLink) : known;
+    } catch {
+      return known;
+    }
+  }
+
+  async findChat(chat: string): Promise<ChatLink | undefined> {
+    // Another instance that links the chat stops this one's run.
+    const known = await this.local.findChat(chat);
+    if (known && this.local.liveRun(known.runId)) return known;
+    const link = await this.redis.ask((redis) => redis.get(this.keys.chat(chat)));
+    return link ? (JSON.parse(link) as ChatLink) : undefined;
   }
 
   live(): LocalRun[] {

@@ -1,0 +1,55 @@
+import { Body, Controller, Get, HttpCode, Param, Post, Res } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import type { Response } from 'express';
+import { Owner } from '../../access/owner.js';
+import { SchemaPipe } from '../schema.pipe.js';
+import { ApiUIResume, ApiUISend, ApiUIStop } from './ui.openapi.js';
+import {
+  stopRequestSchema,
+  uiRequestSchema,
+  type StopRequest,
+  type UIRequest,
+} from './ui-request.schema.js';
+import { UIService } from './ui.service.js';
+
+/** The AI SDK's UI message stream, at an address of its own. */
+@ApiTags('ui')
+@Controller('v1/chat/ui')
+export class UIController {
+  constructor(private readonly ui: UIService) {}
+
+  @Post()
+  @HttpCode(200)
+  @ApiUISend()
+  send(
+    @Body(new SchemaPipe(uiRequestSchema)) body: UIRequest,
+    @Res() response: Response,
+  ): Promise<void> {
+    return this.ui.send(body, response);
+  }
+}
+
+/** What `useChat` calls beside its `POST`, whose default address is also Ollama's. */
+@ApiTags('ui')
+@Controller(['v1/chat/ui/:chatId', 'api/chat/:chatId'])
+export class UIChatController {
+  constructor(private readonly ui: UIService) {}
+
+  @Get('stream')
+  @ApiUIResume()
+  resume(@Param('chatId') chatId: string, @Res() response: Response): Promise<void> {
+    return this.ui.resume(chatId, response);
+  }
+
+  @Post('stop')
+  @HttpCode(200)
+  @ApiUIStop()
+  async stop(
+    @Param('chatId') chatId: string,
+    @Owner() owner: string,
+    @Body(new SchemaPipe(stopRequestSchema)) body: StopRequest,
+  ) {
+    await this.ui.stop(chatId, body, owner);
+    return { success: true };
+  }
+}
