@@ -32,7 +32,8 @@ export async function createApp(logLevels?: LogLevel[]): Promise<NestExpressAppl
   app.use(drain.track.bind(drain));
   app.use(requestId);
   app.use(expectJson);
-  app.useBodyParser('json', { limit: config.MAX_BODY_BYTES });
+  // What is left is JSON, whatever it is declared as.
+  app.useBodyParser('json', { limit: config.MAX_BODY_BYTES, type: () => true });
   if (config.DOCS) setUpDocs(app);
   const server = app.getHttpServer();
   server.keepAliveTimeout = KEEP_ALIVE_MS;

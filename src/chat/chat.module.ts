@@ -10,6 +10,9 @@ import { ChatService } from './chat.service.js';
 import { ModelsController } from './models.controller.js';
 import { ModelsService } from './models.service.js';
 import { NativeStreams } from './native.streams.js';
+import { OllamaController } from './ollama/ollama.controller.js';
+import { OllamaModels } from './ollama/ollama.models.js';
+import { OllamaService } from './ollama/ollama.service.js';
 import { OpenAIController } from './openai.controller.js';
 import { RunEventsController } from './run-events.controller.js';
 import { UIChatController, UIController } from './ui/ui.controller.js';
@@ -21,6 +24,7 @@ import { UIService } from './ui/ui.service.js';
     ChatController,
     RunEventsController,
     OpenAIController,
+    OllamaController,
     UIController,
     UIChatController,
     MessagesController,
@@ -31,6 +35,8 @@ import { UIService } from './ui/ui.service.js';
     MessagesService,
     ModelsService,
     NativeStreams,
+    OllamaModels,
+    OllamaService,
     UIService,
     { provide: APP_FILTER, useClass: ChatErrorFilter },
   ],

@@ -2,6 +2,7 @@ import type { Response } from 'express';
 import type { Entry } from '../runs/entry.js';
 import type { Run } from '../runs/run.js';
 import type { Encoder, WrittenDialect } from './dialects/dialect.js';
+import { cancelled } from './dialects/openai.dialect.js';
 import type { Viewer } from './viewer.js';
 
 /** What keeps caches and proxies from holding a stream back. */
@@ -23,6 +24,7 @@ export function writeResponse(
   response.flushHeaders();
   return new Promise((resolve) => {
     let last: Entry | undefined;
+    let wroteAt = performance.now();
     if (response.closed) resolve();
     response.once('close', resolve);
     const encoder = dialect.open(viewer.run);
@@ -30,11 +32,13 @@ export function writeResponse(
       next: (batch) => {
         if (!last) replaySilently(encoder, viewer.run, batch[0]);
         last = batch.at(-1) ?? last;
-        const text =
-          batch.length === 0
-            ? encoder.heartbeat
-            : batch.map((entry) => encoder.encode(entry)).join('');
-        if (text !== '') response.write(text);
+        const shown = batch.map((entry) => encoder.encode(entry)).join('');
+        // A dialect may show nothing of what goes on, such as of the pieces of a tool call.
+        const isSilent = performance.now() - wroteAt >= viewer.heartbeatMs;
+        const text = shown === '' && (isSilent || batch.length === 0) ? encoder.heartbeat : shown;
+        if (text === '') return;
+        wroteAt = performance.now();
+        response.write(text);
       },
       complete: () => {
         const broken = dialect.onFailure === 'break-off' && last?.type !== 'done';
@@ -43,6 +47,23 @@ export function writeResponse(
       },
     });
   });
+}
+
+/**
+ * Answers with all of a run at once, when it has ended.
+ * @throws {ChatError} the run's failure, or `cancelled`
+ */
+export async function writeWhole(
+  viewer: Viewer,
+  response: Response,
+  bodyOf: (run: Run) => object,
+): Promise<void> {
+  const end = await viewer.finished();
+  // Nobody is there to be answered.
+  if (end === undefined) return;
+  if (end.type === 'error') throw end.error;
+  if (end.type === 'cancelled') throw cancelled();
+  response.json(bodyOf(viewer.run));
 }
 
 /** On resume an encoder gets what the client has already, so that it stands where it stood. */

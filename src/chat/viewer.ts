@@ -47,6 +47,10 @@ export class Viewer {
     if (isClientGone(response)) this.release();
   }
 
+  get heartbeatMs(): number {
+    return this.options.heartbeatMs;
+  }
+
   /** Lets the run go. The last viewer's leaving cancels it. */
   release() {
     this.holding.unsubscribe();

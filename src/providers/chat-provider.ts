@@ -3,12 +3,20 @@ import type { Observable } from 'rxjs';
 import type { UpstreamChunk } from './chunk.js';
 
 /**
+ * Key of the parameters that OpenAI's form has no place for, such as the size of Ollama's context:
+ * for providers that know them. JSON leaves a symbol out, so that no other service is asked for what
+ * it would refuse.
+ */
+export const EXTENSIONS = Symbol('EXTENSIONS');
+
+/**
  * OpenAI's chat-completions request without `model` and `stream`, which Sluice decides. Parameters
  * that Sluice does not know travel to the provider untouched.
  */
 export interface ChatRequest {
   messages: ChatCompletionMessageParam[];
   n?: number | null;
+  [EXTENSIONS]?: Record<string, unknown>;
   [parameter: string]: unknown;
 }
 

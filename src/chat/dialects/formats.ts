@@ -1,5 +1,6 @@
 import type { EventDialect, WrittenDialect } from './dialect.js';
 import { jsonDialect } from './json.dialect.js';
+import { ollamaDialect } from './ollama.dialect.js';
 import { openaiDialect } from './openai.dialect.js';
 import { plainDialect } from './plain.dialect.js';
 import { textDialect } from './text.dialect.js';
@@ -21,6 +22,7 @@ export const EVENT_FORMATS = {
 export const WRITTEN_FORMATS = {
   plain: () => plainDialect,
   openai: ({ isResumable }) => openaiDialect({ includeUsage: true, isResumable }),
+  ollama: () => ollamaDialect({ route: 'chat' }),
   ui: () => uiDialect(),
 } satisfies Record<string, (options: FormatOptions) => WrittenDialect>;
 

@@ -1,5 +1,5 @@
 import { ChatError } from '../../errors/chat-error.js';
-import type { ChatRequest } from '../chat-provider.js';
+import { EXTENSIONS, type ChatRequest } from '../chat-provider.js';
 import { toOllamaMessages } from './chat-messages.js';
 
 /** Ollama's option for each of OpenAI's parameters; a later row outdoes an earlier one. */
@@ -23,7 +23,8 @@ const THINK: Record<string, unknown> = { none: false, minimal: 'low', xhigh: 'ma
  * https://github.com/ollama/ollama/blob/main/docs/api.md#generate-a-chat-completion
  * @throws {ChatError} `invalid_request` for what Ollama has no way to take
  */
-export function toOllamaRequest(model: string, request: ChatRequest) {
+export function toOllamaRequest(model: string, asked: ChatRequest) {
+  const request: ChatRequest = { ...asked, ...asked[EXTENSIONS] };
   if ((request.n ?? 1) > 1) {
     throw new ChatError('invalid_request', 'Ollama gives one answer: n must be 1.', { param: 'n' });
   }

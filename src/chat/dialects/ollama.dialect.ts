@@ -1,0 +1,94 @@
+import { toChatError } from '../../errors/chat-error.js';
+import { contentOf, type Entry } from '../../runs/entry.js';
+import type { Run } from '../../runs/run.js';
+import { endOf, toAnswer, ToolCalls, type OllamaRoute, type Piece } from '../ollama/answer.js';
+import type { Encoder, WrittenDialect } from './dialect.js';
+import { cancelled } from './openai.dialect.js';
+
+export interface OllamaOptions {
+  route: OllamaRoute;
+  /** The model's name as the client knows it. Default: as the run does. */
+  model?: string;
+}
+
+/**
+ * Ollama's stream: an object a line, the last with `done`.
+ * https://github.com/ollama/ollama/blob/main/docs/api.md#conventions
+ */
+export function ollamaDialect(options: OllamaOptions): WrittenDialect {
+  return {
+    headers: { 'Content-Type': 'application/x-ndjson' },
+    onFailure: 'tell',
+    open: (run) => open(run, options),
+  };
+}
+
+/**
+ * The answer of a completed run as one object.
+ * @throws {ChatError} `provider_malformed` when a tool call can't be told
+ */
+export function wholeAnswer(run: Run, { route, model }: OllamaOptions): object {
+  const { entries, terminal } = run.log;
+  const toolCalls = new ToolCalls();
+  const textOf = (...types: Entry['type'][]) =>
+    entries
+      .filter(({ type }) => types.includes(type))
+      .map(contentOf)
+      .join('');
+  for (const entry of entries) if (entry.type === 'tool_call') toolCalls.add(entry.data);
+  const thinking = textOf('reasoning');
+  const { whole: tool_calls } = toolCalls;
+  const piece = {
+    content: textOf('message', 'refusal'),
+    ...(thinking !== '' && { thinking }),
+    ...(tool_calls && { tool_calls }),
+  };
+  const end = endOf(terminal as Entry & { type: 'done' }, run);
+  return toAnswer(route, model ?? modelOf(run), run.state.created_at, piece, end);
+}
+
+function open(run: Run, { route, model = modelOf(run) }: OllamaOptions): Encoder {
+  // The same time on every line, so that a replay has the same bytes.
+  const { created_at } = run.state;
+  const line = (piece: Piece, end?: object) =>
+    `${JSON.stringify(toAnswer(route, model, created_at, piece, end))}\n`;
+  const toolCalls = new ToolCalls();
+
+  const encode = (entry: Entry): string => {
+    switch (entry.type) {
+      case 'start':
+        return '';
+      case 'message':
+      case 'refusal':
+        return line({ content: entry.data.content });
+      case 'reasoning':
+        return line({ thinking: entry.data.content });
+      case 'tool_call':
+        toolCalls.add(entry.data);
+        return '';
+      case 'done': {
+        const { whole: tool_calls } = toolCalls;
+        return (tool_calls ? line({ tool_calls }) : '') + line({}, endOf(entry, run));
+      }
+      case 'cancelled':
+        throw cancelled();
+      case 'error':
+        throw entry.error;
+    }
+  };
+  return {
+    encode: (entry) => {
+      try {
+        return encode(entry);
+      } catch (error) {
+        return `${JSON.stringify({ error: toChatError(error).message })}\n`;
+      }
+    },
+    // An empty line is no JSON, and ollama-python reads every line as such.
+    heartbeat: line({}),
+  };
+}
+
+function modelOf({ state }: Run): string {
+  return state.model ?? state.target;
+}

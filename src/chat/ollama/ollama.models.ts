@@ -1,0 +1,83 @@
+import { Injectable } from '@nestjs/common';
+import { createHash } from 'node:crypto';
+import { ChatError } from '../../errors/chat-error.js';
+import { RouterService } from '../../routing/router.service.js';
+
+/** The tag that Ollama's clients may add to a name without one. */
+const DEFAULT_TAG = /:latest$/;
+
+/**
+ * What a client may ask of a model: a provider whose model can't do it says so. Not `thinking`, which
+ * makes Ollama's command line ask for it.
+ */
+const CAPABILITIES = ['completion', 'tools', 'vision'];
+
+/** The models as Ollama's clients expect to see them. They are not files, and have no size. */
+@Injectable()
+export class OllamaModels {
+  private readonly modifiedAt = new Date().toISOString();
+
+  constructor(private readonly router: RouterService) {}
+
+  /**
+   * The name by which Sluice knows a model.
+   * @throws {ChatError} `model_not_found`
+   */
+  find(name?: string | null): string | undefined {
+    const known = name && this.router.listModels().includes(name) ? name : untagged(name);
+    const { provider, model } = this.router.resolve(known);
+    if (!provider.closed || provider.models.includes(model)) return known;
+    throw new ChatError('model_not_found', `model '${name}' not found`, { param: 'model' });
+  }
+
+  list() {
+    return { models: this.router.listModels().map((name) => this.entryOf(name)) };
+  }
+
+  show(asked?: string | null) {
+    const name = this.router.resolve(this.find(asked)).name;
+    return {
+      license: '',
+      modelfile: '',
+      parameters: '',
+      template: '{{ .Prompt }}',
+      details: detailsOf(name),
+      model_info: { 'general.architecture': familyOf(name), 'general.basename': asked ?? name },
+      capabilities: CAPABILITIES,
+      modified_at: this.modifiedAt,
+    };
+  }
+
+  private entryOf(name: string) {
+    return {
+      name,
+      model: name,
+      modified_at: this.modifiedAt,
+      size: 0,
+      // Clients show its first digits.
+      digest: createHash('sha256').update(name).digest('hex'),
+      details: detailsOf(name),
+    };
+  }
+}
+
+function untagged(name?: string | null): string | undefined {
+  return name?.replace(DEFAULT_TAG, '') || undefined;
+}
+
+function detailsOf(name: string) {
+  const family = familyOf(name);
+  return {
+    parent_model: '',
+    format: '',
+    family,
+    families: [family],
+    parameter_size: '',
+    quantization_level: '',
+  };
+}
+
+/** The provider's name. */
+function familyOf(name: string): string {
+  return name.split('/')[0]!;
+}

@@ -1,0 +1,70 @@
+import { Injectable } from '@nestjs/common';
+import type { Response } from 'express';
+import type { ChatRequestBody } from '../chat-request.schema.js';
+import { ChatService } from '../chat.service.js';
+import { ollamaDialect, wholeAnswer, type OllamaOptions } from '../dialects/ollama.dialect.js';
+import { cancelled } from '../dialects/openai.dialect.js';
+import { writeResponse } from '../response.writer.js';
+import { SchemaPipe } from '../schema.pipe.js';
+import type { Viewer } from '../viewer.js';
+import { toAnswer } from './answer.js';
+import { ofChat, ollamaChatSchema, type OllamaChat } from './chat-request.js';
+import { ofPrompt, ollamaGenerateSchema, type OllamaGenerate } from './generate-request.js';
+import { OllamaModels } from './ollama.models.js';
+
+const CHAT = new SchemaPipe(ollamaChatSchema);
+const GENERATE = new SchemaPipe(ollamaGenerateSchema);
+
+/** Answers requests in Ollama's form, whichever provider generates. */
+@Injectable()
+export class OllamaService {
+  constructor(
+    private readonly runs: ChatService,
+    private readonly models: OllamaModels,
+  ) {}
+
+  /** @throws {ChatError} a failure before the first byte */
+  async chat(body: unknown, response: Response): Promise<void> {
+    const asked = CHAT.transform(body);
+    return this.answer(asked, ofChat(asked), 'chat', response);
+  }
+
+  /** @throws {ChatError} a failure before the first byte */
+  async generate(body: unknown, response: Response): Promise<void> {
+    const asked = GENERATE.transform(body);
+    return this.answer(asked, ofPrompt(asked), 'generate', response);
+  }
+
+  private async answer(
+    asked: OllamaChat | OllamaGenerate,
+    request: ChatRequestBody,
+    route: OllamaOptions['route'],
+    response: Response,
+  ): Promise<void> {
+    const model = this.models.find(asked.model);
+    const options = { route, model: asked.model ?? undefined };
+    if (request.messages.length === 0) {
+      const end = { done_reason: isZero(asked.keep_alive) ? 'unload' : 'load' };
+      response.json(toAnswer(route, asked.model ?? '', new Date().toISOString(), {}, end));
+      return;
+    }
+    const viewer = await this.runs.start({ ...request, model }, response);
+    if (asked.stream === false) return answerWhole(viewer, options, response);
+    await viewer.opened();
+    return writeResponse(viewer, ollamaDialect(options), response);
+  }
+}
+
+async function answerWhole(viewer: Viewer, options: OllamaOptions, response: Response) {
+  const end = await viewer.finished();
+  // Nobody is there to be answered.
+  if (end === undefined) return;
+  if (end.type === 'error') throw end.error;
+  if (end.type === 'cancelled') throw cancelled();
+  response.json(wholeAnswer(viewer.run, options));
+}
+
+/** Whether a duration, in seconds or as `5m`, is none. */
+function isZero(keepAlive?: number | string | null): boolean {
+  return keepAlive != null && Number.parseFloat(String(keepAlive)) === 0;
+}
