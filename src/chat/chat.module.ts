@@ -35,9 +35,9 @@ import { UIService } from './ui/ui.service.js';
     MessagesService,
     ModelsService,
     NativeStreams,
+    UIService,
     OllamaModels,
     OllamaService,
-    UIService,
     { provide: APP_FILTER, useClass: ChatErrorFilter },
   ],
 })

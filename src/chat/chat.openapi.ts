@@ -11,7 +11,7 @@ import { ERROR_CODES } from '../errors/chat-error.js';
 import { chatRequestSchema } from './chat-request.schema.js';
 import { FORMATS } from './dialects/formats.js';
 
-type Schema = NonNullable<Extract<ApiResponseOptions, { schema: unknown }>['schema']>;
+export type Schema = NonNullable<Extract<ApiResponseOptions, { schema: unknown }>['schema']>;
 
 const chatRequest = z.toJSONSchema(chatRequestSchema, { target: 'openapi-3.0' }) as Schema;
 
@@ -35,7 +35,7 @@ const EVENTS_DESCRIPTION = `Server-sent events. Text deltas are unnamed events; 
 \`reasoning\`, \`refusal\` and \`tool_call\` come as they are generated, and the last is exactly one of
 \`done\`, \`cancelled\` and \`error\` (\`{"code","message","retryable","usage"}\`). Comments are heartbeats.`;
 
-const HEADERS = {
+export const RUN_HEADERS = {
   'Sluice-Run-Id': { description: 'The run that this response shows.', schema: { type: 'string' } },
   'X-Request-Id': {
     description: "The caller's own where it was well-formed.",
@@ -43,7 +43,7 @@ const HEADERS = {
   },
 } as const;
 
-const text = (example: string) => ({ schema: { type: 'string' as const }, example });
+export const text = (example: string) => ({ schema: { type: 'string' as const }, example });
 
 /** A route that streams a run in the native dialect, or in the format that is asked for. */
 export const ApiStream = () =>
@@ -52,7 +52,7 @@ export const ApiStream = () =>
     ApiResponse({
       status: 200,
       description: EVENTS_DESCRIPTION,
-      headers: HEADERS,
+      headers: RUN_HEADERS,
       content: { 'text/event-stream': text(EVENTS), 'text/plain': text('Hello') },
     }),
     ApiErrors(),
@@ -78,7 +78,7 @@ export const ApiCompletion = () =>
     ApiResponse({
       status: 200,
       description: 'A chat completion or, with `stream`, its chunks and `[DONE]`.',
-      headers: HEADERS,
+      headers: RUN_HEADERS,
       content: {
         'application/json': { schema: { type: 'object' } },
         'text/event-stream': text('data: {"object":"chat.completion.chunk",…}\n\ndata: [DONE]\n\n'),
@@ -101,25 +101,26 @@ const STATUSES: Record<number, string> = {
   504: 'The provider was too slow',
 };
 
-/** The failures that come before the first byte. */
-function ApiErrors() {
-  const error: Schema = {
-    type: 'object',
-    properties: {
-      error: {
-        type: 'object',
-        properties: {
-          message: { type: 'string' },
-          type: { type: 'string' },
-          param: { type: 'string', nullable: true },
-          code: {
-            type: 'string',
-            description: `One of ${ERROR_CODES.join(', ')}; or the provider's own.`,
-          },
+const OPENAI_ERROR: Schema = {
+  type: 'object',
+  properties: {
+    error: {
+      type: 'object',
+      properties: {
+        message: { type: 'string' },
+        type: { type: 'string' },
+        param: { type: 'string', nullable: true },
+        code: {
+          type: 'string',
+          description: `One of ${ERROR_CODES.join(', ')}; or the provider's own.`,
         },
       },
     },
-  };
+  },
+};
+
+/** The failures that come before the first byte. */
+export function ApiErrors(error = OPENAI_ERROR) {
   const headers = {
     'x-should-retry': { schema: { type: 'string' as const, enum: ['true', 'false'] } },
     'Retry-After': { description: 'Seconds.', schema: { type: 'string' as const } },

@@ -7,14 +7,20 @@ import { TokenCounter } from './token-counter.js';
 const MESSAGE_TOKENS = 3;
 const REPLY_TOKENS = 3;
 
-/** Estimates the usage of a run whose provider gave no count, as when it was cut. */
+/** Estimates the tokens of a request, and the usage of a run whose provider gave no count. */
 @Injectable()
 export class UsageEstimator {
   constructor(private readonly counter: TokenCounter) {}
 
-  async estimate({ messages }: ChatRequest, generated: string): Promise<Usage> {
-    const prompt = messages.map(({ content }) => textOf(content)).join(' ');
-    const [asked = 0, completion_tokens = 0] = await this.counter.count([prompt, generated]);
+  /** The tokens of a request, without those of its images and files. */
+  async countPrompt(request: ChatRequest): Promise<number> {
+    return (await this.estimate(request, '')).prompt_tokens;
+  }
+
+  async estimate(request: ChatRequest, generated: string): Promise<Usage> {
+    const { messages } = request;
+    const counted = [promptOf(request), generated];
+    const [asked = 0, completion_tokens = 0] = await this.counter.count(counted);
     const prompt_tokens = asked + MESSAGE_TOKENS * messages.length + REPLY_TOKENS;
     return {
       prompt_tokens,
@@ -23,6 +29,15 @@ export class UsageEstimator {
       source: 'estimated',
     };
   }
+}
+
+/** What the model is shown: the messages, the calls in them, and the tools that it may call. */
+function promptOf({ messages, tools }: ChatRequest): string {
+  const shown = messages.flatMap((message) => [
+    textOf(message.content),
+    ...('tool_calls' in message && message.tool_calls ? [JSON.stringify(message.tool_calls)] : []),
+  ]);
+  return [...shown, ...(tools ? [JSON.stringify(tools)] : [])].join(' ');
 }
 
 function textOf(content: ChatRequest['messages'][number]['content']): string {

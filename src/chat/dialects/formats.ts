@@ -1,3 +1,4 @@
+import { anthropicDialect } from './anthropic.dialect.js';
 import type { EventDialect, WrittenDialect } from './dialect.js';
 import { jsonDialect } from './json.dialect.js';
 import { ollamaDialect } from './ollama.dialect.js';
@@ -21,6 +22,7 @@ export const EVENT_FORMATS = {
 /** Those that the response writer writes. */
 export const WRITTEN_FORMATS = {
   plain: () => plainDialect,
+  anthropic: anthropicDialect,
   openai: ({ isResumable }) => openaiDialect({ includeUsage: true, isResumable }),
   ollama: () => ollamaDialect({ route: 'chat' }),
   ui: () => uiDialect(),

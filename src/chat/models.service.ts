@@ -1,0 +1,36 @@
+import { Injectable } from '@nestjs/common';
+import type { Request } from 'express';
+import { ChatError } from '../errors/chat-error.js';
+import { RouterService } from '../routing/router.service.js';
+import { isOfAnthropic } from './anthropic/anthropic-version.js';
+
+/** Tells which models there are, in the shape of the API whose client asks. */
+@Injectable()
+export class ModelsService {
+  constructor(private readonly router: RouterService) {}
+
+  list(request: Request) {
+    const ids = this.router.listModels();
+    if (!isOfAnthropic(request)) return { object: 'list', data: ids.map(openaiModel) };
+    const ends = { first_id: ids[0] ?? null, last_id: ids.at(-1) ?? null };
+    // All on one page, whatever the limit: `has_more` is what clients go by.
+    return { data: ids.map(anthropicModel), has_more: false, ...ends };
+  }
+
+  /** @throws {ChatError} `model_not_found` */
+  get(id: string, request: Request) {
+    if (!this.router.listModels().includes(id)) {
+      throw new ChatError('model_not_found', `There is no model named ${JSON.stringify(id)}.`);
+    }
+    return isOfAnthropic(request) ? anthropicModel(id) : openaiModel(id);
+  }
+}
+
+function openaiModel(id: string) {
+  return { id, object: 'model', created: 0, owned_by: id.split('/')[0] };
+}
+
+/** With the epoch for a date that nobody knows, as Anthropic's own API says. */
+function anthropicModel(id: string) {
+  return { type: 'model', id, display_name: id, created_at: '1970-01-01T00:00:00Z' };
+}
