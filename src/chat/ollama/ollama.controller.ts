@@ -3,6 +3,8 @@ import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { Public } from '../../access/public.decorator.js';
 import { SchemaPipe } from '../schema.pipe.js';
+import { isUiRequest } from '../ui/ui-request.schema.js';
+import { UIService } from '../ui/ui.service.js';
 import { OllamaModels } from './ollama.models.js';
 import { ApiOllamaChat, ApiOllamaGenerate, ApiOllamaShow } from './ollama.openapi.js';
 import { OllamaService } from './ollama.service.js';
@@ -18,13 +20,15 @@ export class OllamaController {
   constructor(
     private readonly ollama: OllamaService,
     private readonly models: OllamaModels,
+    private readonly ui: UIService,
   ) {}
 
+  /** The AI SDK's `useChat` posts to the same address unless told otherwise. */
   @Post('api/chat')
   @HttpCode(200)
   @ApiOllamaChat()
   chat(@Body() body: unknown, @Res() response: Response): Promise<void> {
-    return this.ollama.chat(body, response);
+    return isUiRequest(body) ? this.ui.send(body, response) : this.ollama.chat(body, response);
   }
 
   @Post('api/generate')

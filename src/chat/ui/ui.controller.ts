@@ -4,12 +4,7 @@ import type { Response } from 'express';
 import { Owner } from '../../access/owner.js';
 import { SchemaPipe } from '../schema.pipe.js';
 import { ApiUIResume, ApiUISend, ApiUIStop } from './ui.openapi.js';
-import {
-  stopRequestSchema,
-  uiRequestSchema,
-  type StopRequest,
-  type UIRequest,
-} from './ui-request.schema.js';
+import { stopRequestSchema, type StopRequest } from './ui-request.schema.js';
 import { UIService } from './ui.service.js';
 
 /** The AI SDK's UI message stream, at an address of its own. */
@@ -21,10 +16,7 @@ export class UIController {
   @Post()
   @HttpCode(200)
   @ApiUISend()
-  send(
-    @Body(new SchemaPipe(uiRequestSchema)) body: UIRequest,
-    @Res() response: Response,
-  ): Promise<void> {
+  send(@Body() body: unknown, @Res() response: Response): Promise<void> {
     return this.ui.send(body, response);
   }
 }

@@ -5,8 +5,11 @@ import { ChatsService } from '../../runs/chats.service.js';
 import { ChatService } from '../chat.service.js';
 import { uiDialect } from '../dialects/ui.dialect.js';
 import { writeResponse } from '../response.writer.js';
+import { SchemaPipe } from '../schema.pipe.js';
 import { toChatRequest } from './chat-request.js';
-import type { StopRequest, UIMessage, UIRequest } from './ui-request.schema.js';
+import { uiRequestSchema, type StopRequest, type UIMessage } from './ui-request.schema.js';
+
+const uiRequest = new SchemaPipe(uiRequestSchema);
 
 /** Answers the AI SDK's `useChat`. */
 @Injectable()
@@ -17,10 +20,11 @@ export class UIService {
   ) {}
 
   /** @throws {ChatError} whatever fails before the first byte */
-  async send(body: UIRequest, response: Response): Promise<void> {
-    const messageId = continuedMessage(body.messages);
-    const chat = body.id ? { id: body.id, messageId } : undefined;
-    const viewer = await this.chat.start(toChatRequest(body), response, chat);
+  async send(body: unknown, response: Response): Promise<void> {
+    const request = uiRequest.transform(body);
+    const messageId = continuedMessage(request.messages);
+    const chat = request.id ? { id: request.id, messageId } : undefined;
+    const viewer = await this.chat.start(toChatRequest(request), response, chat);
     await viewer.opened();
     await writeResponse(viewer, uiDialect(messageId), response);
   }
