@@ -1,0 +1,249 @@
+import { describe, expect, it } from '@jest/globals';
+import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
+import type { UpstreamChoice, UpstreamChunk } from '../providers/chunk.js';
+import type { Draft } from './entry.js';
+import { Transcriber } from './transcriber.js';
+
+const HEAD = { id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1_700_000_000 };
+
+type Fields = Omit<UpstreamChunk, 'choices'> & Record<string, unknown>;
+
+/** A chunk as OpenAI sends it. */
+function chunk(choices: UpstreamChoice[], fields: Fields = {}): UpstreamChunk {
+  return { ...HEAD, model: 'gpt', choices, ...fields };
+}
+
+function choice(delta: UpstreamChoice['delta'], finish_reason: string | null = null, index = 0) {
+  return { index, delta, logprobs: null, finish_reason };
+}
+
+const text = (content: string, index = 0) => choice({ content }, null, index);
+const finish = (reason = 'stop', index = 0) => choice({}, reason, index);
+
+/** All events of an answer, the last one included. */
+function transcribe(chunks: UpstreamChunk[], choices = 1): Draft[] {
+  const transcriber = new Transcriber('test/gpt', choices);
+  const events = chunks.flatMap((each) =>
+    transcriber.add({ chunk: each, json: JSON.stringify(each) }),
+  );
+  return [...events, transcriber.end()];
+}
+
+function eventsOf(chunks: UpstreamChunk[]) {
+  return transcribe(chunks)
+    .slice(0, -1)
+    .map(({ type, data }) => ({ type, data }));
+}
+
+/** The chunks that OpenAI's clients get, parsed. */
+function outputOf(drafts: Draft[]): ChatCompletionChunk[] {
+  return drafts
+    .flatMap(({ chunks }) => chunks ?? [])
+    .map((output) =>
+      typeof output === 'string' ? (JSON.parse(output) as ChatCompletionChunk) : output,
+    );
+}
+
+describe(Transcriber, () => {
+  describe('events', () => {
+    it('should be one for each kind of content, in order', () => {
+      const calls = [{ index: 0, id: 'call_1', function: { name: 'f', arguments: '{"a' } }];
+      expect(
+        eventsOf([
+          chunk([choice({ role: 'assistant', content: '' })]),
+          chunk([choice({ reasoning_content: 'Hm. ' })]),
+          chunk([choice({ reasoning: 'So. ', content: 'Hi' })]),
+          chunk([choice({ refusal: 'No.' })]),
+          chunk([choice({ tool_calls: calls })]),
+          chunk([choice({ tool_calls: [{ index: 0, function: { arguments: '":1}' } }] })]),
+          chunk([finish('tool_calls')]),
+        ]),
+      ).toEqual([
+        { type: 'reasoning', data: { content: 'Hm. ' } },
+        { type: 'reasoning', data: { content: 'So. ' } },
+        { type: 'message', data: { content: 'Hi' } },
+        { type: 'refusal', data: { content: 'No.' } },
+        { type: 'tool_call', data: { index: 0, id: 'call_1', name: 'f', arguments: '{"a' } },
+        { type: 'tool_call', data: { index: 0, arguments: '":1}' } },
+      ]);
+    });
+
+    it('should number tool calls by their place where upstream does not', () => {
+      const tool_calls = [{ function: { name: 'f' } }, { function: { name: 'g' } }];
+      const [f, g] = eventsOf([chunk([choice({ tool_calls })]), chunk([finish('tool_calls')])]);
+      expect(f!.data).toEqual({ index: 0, name: 'f', arguments: '' });
+      expect(g!.data).toEqual({ index: 1, name: 'g', arguments: '' });
+    });
+
+    it('should be none for frames without content', () => {
+      expect(
+        eventsOf([
+          { choices: [], ...{ prompt_filter_results: [] } },
+          { choices: null },
+          {},
+          chunk([{ index: 0, delta: null, finish_reason: null }]),
+          chunk([{ index: 0, finish_reason: null }]),
+          chunk([choice({ role: 'assistant', content: '' })]),
+          chunk([choice({ content: null, tool_calls: null })]),
+          chunk([finish()]),
+        ]),
+      ).toEqual([]);
+    });
+  });
+
+  describe('chunks', () => {
+    it("should stay upstream's own JSON when nothing in them must change", () => {
+      const json = '{"id":"chatcmpl-1", "object":"chat.completion.chunk", "x_new":1e2}';
+      const transcriber = new Transcriber('test/gpt', 1);
+      const [event] = transcriber.add({ chunk: chunk([text('Hi')]), json });
+      expect(event!.chunks).toEqual([json]);
+    });
+
+    it('should travel with the next event, or with the end, when they have none of their own', () => {
+      const role = chunk([choice({ role: 'assistant', content: '' })]);
+      const drafts = transcribe([role, chunk([text('Hi')]), chunk([finish()])]);
+      expect(drafts.map(({ chunks }) => chunks?.length)).toEqual([2, 1]);
+      expect(outputOf(drafts)).toEqual([role, chunk([text('Hi')]), chunk([finish()])]);
+    });
+
+    it('should all have one id and one time of creation', () => {
+      const drafts = transcribe([
+        chunk([text('a')]),
+        chunk([text('b')], { id: 'other', created: 5 }),
+        chunk([text('c')], { id: undefined, created: undefined, object: undefined }),
+        chunk([finish()], { id: '', model: '' }),
+      ]);
+      for (const output of outputOf(drafts))
+        expect(output).toMatchObject({ ...HEAD, model: 'gpt' });
+    });
+
+    it('should get an id, a time and a model where upstream gives none at all', () => {
+      const [first, ...others] = outputOf(
+        transcribe([{ choices: [{ delta: { content: 'a' } }] }, { choices: [finish()] }]),
+      );
+      expect(first).toEqual({
+        id: expect.stringMatching(/^chatcmpl-./),
+        object: 'chat.completion.chunk',
+        created: expect.any(Number),
+        model: 'test/gpt',
+        choices: [{ index: 0, delta: { content: 'a' }, finish_reason: null }],
+      });
+      expect(others.map(({ id, created }) => ({ id, created }))).toEqual([
+        { id: first!.id, created: first!.created },
+      ]);
+    });
+
+    it('should have no finish reason beside content: it gets a chunk of its own', () => {
+      const drafts = transcribe([chunk([choice({ content: 'Hi' }, 'stop')])]);
+      expect(outputOf(drafts).map(({ choices }) => choices)).toEqual([
+        [{ index: 0, delta: { content: 'Hi' }, logprobs: null, finish_reason: null }],
+        [{ index: 0, delta: {}, logprobs: null, finish_reason: 'stop' }],
+      ]);
+      expect(drafts.map(({ type, chunks }) => [type, chunks?.length])).toEqual([
+        ['message', 1],
+        ['done', 1],
+      ]);
+    });
+
+    it('should have one finish reason a choice, however often upstream repeats it', () => {
+      const drafts = transcribe([
+        chunk([text('a')]),
+        chunk([finish()]),
+        chunk([finish()]),
+        chunk([finish('length')]),
+      ]);
+      const reasons = outputOf(drafts).map(({ choices }) => choices[0]!.finish_reason);
+      expect(reasons.filter((reason) => reason !== null)).toEqual(['stop']);
+      expect(drafts.at(-1)!.data).toMatchObject({ finish_reason: 'stop' });
+    });
+
+    it('should have no usage: it comes apart, at the end', () => {
+      const usage = { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 };
+      const drafts = transcribe([
+        chunk([text('a')], { usage: { prompt_tokens: 3, completion_tokens: 1 } }),
+        chunk([finish()], { usage }),
+      ]);
+      for (const output of outputOf(drafts)) expect(output.usage).toBeUndefined();
+      expect(drafts.at(-1)).toMatchObject({
+        type: 'done',
+        data: { usage: { ...usage, source: 'provider' } },
+        usageChunk: { ...HEAD, model: 'gpt', choices: [] },
+      });
+    });
+
+    it('should bring along what frames without choices say, and fields nobody knows', () => {
+      const drafts = transcribe([
+        { id: '', choices: [], ...{ prompt_filter_results: [1] } },
+        chunk([text('a')], { x_trace: 'yes' }),
+        chunk([finish()]),
+      ]);
+      expect(outputOf(drafts)[0]).toMatchObject({
+        ...HEAD,
+        prompt_filter_results: [1],
+        x_trace: 'yes',
+      });
+      expect(outputOf(drafts)[1]).not.toHaveProperty('prompt_filter_results');
+    });
+
+    it('should be given what the schema requires: an index, a delta, a finish reason', () => {
+      const drafts = transcribe([
+        { ...HEAD, model: 'gpt', choices: [{ delta: { tool_calls: [{ function: {} }] } }] },
+        { ...HEAD, model: 'gpt', choices: [{ index: 0 }] },
+        chunk([finish()]),
+      ]);
+      expect(outputOf(drafts).map(({ choices }) => choices[0])).toEqual([
+        { index: 0, delta: { tool_calls: [{ index: 0, function: {} }] }, finish_reason: null },
+        { index: 0, delta: {}, finish_reason: null },
+        finish(),
+      ]);
+    });
+  });
+
+  describe('the end', () => {
+    it('should emit when every choice has its finish reason, and only once', () => {
+      const transcriber = new Transcriber('test/gpt', 2);
+      let times = 0;
+      transcriber.finished.subscribe(() => (times += 1));
+      transcriber.add({ chunk: chunk([finish('stop', 1)]) });
+      transcriber.add({ chunk: chunk([finish('stop', 1)]) });
+      expect(times).toBe(0);
+      transcriber.add({ chunk: chunk([finish('length', 0)]) });
+      transcriber.add({ chunk: chunk([finish('length', 0)]) });
+      expect(times).toBe(1);
+      expect(transcriber.end().data).toMatchObject({ finish_reason: 'length' });
+    });
+
+    it.each([
+      ['no choice ended', 1, []],
+      ['one of two did not', 2, [chunk([finish('stop', 0)])]],
+    ])('should be truncated when %s', (_case, choices, chunks) => {
+      expect(() => transcribe(chunks, choices)).toThrow(
+        expect.objectContaining({ code: 'provider_truncated' }),
+      );
+    });
+  });
+
+  describe('usage', () => {
+    it('should be nothing until upstream counted', () => {
+      const transcriber = new Transcriber('test/gpt', 1);
+      transcriber.add({ chunk: chunk([text('a')], { usage: null }) });
+      expect(transcriber.usage).toBeNull();
+    });
+
+    it('should be the last count, with the sum that some services leave out', () => {
+      const transcriber = new Transcriber('test/gpt', 1);
+      const details = { completion_tokens_details: { reasoning_tokens: 2 } };
+      transcriber.add({ chunk: { choices: [], usage: { prompt_tokens: 3 } } });
+      transcriber.add({
+        chunk: { choices: [], usage: { prompt_tokens: 3, completion_tokens: 5, ...details } },
+      });
+      expect(transcriber.usage).toEqual({
+        prompt_tokens: 3,
+        completion_tokens: 5,
+        total_tokens: 8,
+        ...details,
+        source: 'provider',
+      });
+    });
+  });
+});
