@@ -1,7 +1,8 @@
 import { Injectable, type MessageEvent } from '@nestjs/common';
 import type { Response } from 'express';
-import { EMPTY, finalize, mergeMap, type Observable } from 'rxjs';
+import { EMPTY, finalize, type Observable } from 'rxjs';
 import { ChatError } from '../errors/chat-error.js';
+import { emitEach } from '../runs/emit-each.js';
 import type { ChatRequestBody } from './chat-request.schema.js';
 import { ChatService } from './chat.service.js';
 import type { Cursor } from './cursor.js';
@@ -82,7 +83,7 @@ async function show(
   }
   const { toEvent } = EVENT_FORMATS[format];
   return viewer.batches.pipe(
-    mergeMap((batch) =>
+    emitEach((batch) =>
       batch.length === 0 ? HEARTBEAT : batch.flatMap((entry) => toEvent(entry, viewer.run) ?? []),
     ),
     finalize(() => viewer.release()),

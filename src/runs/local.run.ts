@@ -7,7 +7,6 @@ import {
   ignoreElements,
   lastValueFrom,
   merge,
-  mergeMap,
   NEVER,
   of,
   ReplaySubject,
@@ -28,6 +27,7 @@ import {
   type Terminal,
   type Usage,
 } from './entry.js';
+import { emitEach } from './emit-each.js';
 import { RunLog } from './run-log.js';
 import type { Run, RunState, RunStatus } from './run.js';
 import { settleUsage } from './settle-usage.js';
@@ -92,7 +92,7 @@ export class LocalRun implements Run {
     }).pipe(
       tap((frame) => this.grow(frame)),
       takeUntil(transcriber.finished.pipe(delay(USAGE_WAIT_MS))),
-      mergeMap((frame) => transcriber.add(frame)),
+      emitEach((frame) => transcriber.add(frame)),
       concatWith(defer(() => of(transcriber.end()))),
       catchError((error: unknown) => of(failed(toChatError(error)))),
     );
