@@ -1,3 +1,4 @@
+import { describe } from '@jest/globals';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -13,6 +14,12 @@ export const noRedis =
   spawnSync(PROGRAM, ['--version']).error === undefined
     ? undefined
     : `there is no ${PROGRAM} on the PATH`;
+
+/** Describes what needs a redis-server: without one it is skipped, but not in CI, where it fails. */
+export function describeRedis(title: string, tests: () => void): void {
+  if (noRedis === undefined || process.env.CI) describe(title, tests);
+  else describe.skip(`${title} (${noRedis})`, tests);
+}
 
 /**
  * Starts a redis-server of the test's own on a free port. It keeps nothing on disk.
@@ -93,7 +100,7 @@ function ping(port: number): Promise<boolean> {
   });
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = server.address() as AddressInfo;

@@ -1,0 +1,43 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** An instance of the application in a process of its own, which a test can kill. */
+export interface Instance {
+  port: number;
+  process: ChildProcess;
+  /** Kills it, as a machine that goes away does. */
+  kill(): Promise<void>;
+}
+
+let isBuilt = false;
+
+/** Starts what is built, and is built before if need be, on a free port and configured by `env` alone. */
+export async function startInstance(env: Record<string, string | number>): Promise<Instance> {
+  if (!isBuilt) execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '--build']);
+  isBuilt = true;
+  const settings = Object.entries({ PORT: 0, ...env }).map(([name, value]) => [
+    name,
+    String(value),
+  ]);
+  const child = spawn(process.execPath, ['dist/main.js'], {
+    env: { PATH: process.env.PATH, ...Object.fromEntries(settings) },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.on('data', (data: Buffer) => (output += data.toString()));
+  const signal = AbortSignal.timeout(15_000);
+  for (;;) {
+    const [, port] = /Listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(output) ?? [];
+    if (port !== undefined) return { port: Number(port), process: child, kill: () => kill(child) };
+    if (child.exitCode !== null) throw new Error(`the instance did not start: ${output}`);
+    await sleep(20, undefined, { signal });
+  }
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+}
