@@ -37,6 +37,14 @@ export const chatRequestSchema = z.looseObject({
 
 export type ChatRequestBody = z.infer<typeof chatRequestSchema>;
 
+/** A model as a part of a path; its slashes may be raw or encoded. */
+export const deploymentSchema = z
+  .union([z.string(), z.array(z.string())])
+  .transform((path) => [path].flat().join('/'))
+  .pipe(modelSchema);
+
+export type Deployment = z.infer<typeof deploymentSchema>;
+
 const format = z.enum(FORMATS).optional();
 
 /** The query of both native routes. */

@@ -7,13 +7,14 @@ import { MessagesService } from './anthropic/messages.service.js';
 import { ChatErrorFilter } from './chat-error.filter.js';
 import { ChatController } from './chat.controller.js';
 import { ChatService } from './chat.service.js';
+import { CompletionsService } from './completions.service.js';
 import { ModelsController } from './models.controller.js';
 import { ModelsService } from './models.service.js';
 import { NativeStreams } from './native.streams.js';
 import { OllamaController } from './ollama/ollama.controller.js';
 import { OllamaModels } from './ollama/ollama.models.js';
 import { OllamaService } from './ollama/ollama.service.js';
-import { OpenAIController } from './openai.controller.js';
+import { AzureController, OpenAIController } from './openai.controller.js';
 import { RunEventsController } from './run-events.controller.js';
 import { UIChatController, UIController } from './ui/ui.controller.js';
 import { UIService } from './ui/ui.service.js';
@@ -24,6 +25,7 @@ import { UIService } from './ui/ui.service.js';
     ChatController,
     RunEventsController,
     OpenAIController,
+    AzureController,
     OllamaController,
     UIController,
     UIChatController,
@@ -32,6 +34,7 @@ import { UIService } from './ui/ui.service.js';
   ],
   providers: [
     ChatService,
+    CompletionsService,
     MessagesService,
     ModelsService,
     NativeStreams,

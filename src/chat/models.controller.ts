@@ -12,7 +12,7 @@ const ApiVersion = () =>
 
 /** The models, for clients of OpenAI's and of Anthropic's API. */
 @ApiTags('openai', 'anthropic')
-@Controller('v1/models')
+@Controller(['v1/models', 'openai/v1/models'])
 export class ModelsController {
   constructor(private readonly models: ModelsService) {}
 

@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import { chatRequestSchema } from '../chat-request.schema.js';
+import { MAX_MESSAGES, modelSchema } from '../chat-request.schema.js';
 
-const MAX_MESSAGES = 10_000;
 const MAX_ID_LENGTH = 512;
 
 const id = z.string().min(1).max(MAX_ID_LENGTH);
@@ -58,7 +57,7 @@ const message = z
 export const uiRequestSchema = z.looseObject({
   id: id.nullish().describe('The chat. A new message stops what it is still generating.'),
   messages: z.array(message).min(1).max(MAX_MESSAGES),
-  model: chatRequestSchema.shape.model,
+  model: modelSchema.nullish(),
   trigger: z.string().nullish(),
   messageId: z.string().nullish(),
 });
