@@ -75,7 +75,13 @@ export function stateOf(port: number, id: string, headers?: Record<string, strin
 }
 
 /** Resolves with the state of a run when this instance knows that it is over. */
-export async function settled(
+export function settled(port: number, id: string, headers?: Record<string, string>) {
+  return stateWhen(({ ended_at }) => ended_at != null, port, id, headers);
+}
+
+/** Resolves with the state of a run when it is as expected; other instances hear of it a bit later. */
+export async function stateWhen(
+  expected: (state: State) => boolean,
   port: number,
   id: string,
   headers?: Record<string, string>,
@@ -83,8 +89,10 @@ export async function settled(
   const signal = AbortSignal.timeout(5_000);
   for (;;) {
     const { body } = await stateOf(port, id, headers);
-    if (body.ended_at != null) return body;
-    await sleep(10, undefined, { signal });
+    if (expected(body)) return body;
+    await sleep(10, undefined, { signal }).catch(() => {
+      throw new Error(`5 s passed, and the state is ${JSON.stringify(body)}`);
+    });
   }
 }
 
