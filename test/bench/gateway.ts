@@ -1,0 +1,126 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { startRedis, type RedisServer } from '../support/redis.js';
+import type { Probe } from './probe.js';
+import { cpuMs, family, rssKb } from './proc.js';
+import { Remote } from './rpc.js';
+
+const START_TIMEOUT_MS = 15_000;
+
+/** Everything that is to end when the bench does, however it does. */
+const children = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => void stopShared().finally(() => process.exit(130)));
+}
+
+/** A gateway's processes. */
+export class Gateway {
+  private constructor(
+    private readonly child: ChildProcess,
+    readonly port: number,
+    readonly probe?: Remote<Probe>,
+  ) {}
+
+  /** Resolves when the port can be connected to. */
+  static async listening(
+    child: ChildProcess,
+    port: number,
+    probe?: Remote<Probe>,
+  ): Promise<Gateway> {
+    children.add(child);
+    const signal = AbortSignal.timeout(START_TIMEOUT_MS);
+    while (!(await accepts(port))) {
+      if (child.exitCode !== null) throw new Error(`a gateway did not start: ${child.spawnfile}`);
+      await sleep(20, undefined, { signal });
+    }
+    return new Gateway(child, port, probe);
+  }
+
+  cpuMs(): number {
+    return cpuMs(family(this.child.pid!));
+  }
+
+  rssKb(): number {
+    return rssKb(family(this.child.pid!));
+  }
+
+  /** Resident memory without garbage, in kB. */
+  async settledRssKb(): Promise<number> {
+    await this.probe?.call('collect');
+    // What is free goes back to the system a little later.
+    await sleep(500);
+    return this.rssKb();
+  }
+
+  async stop(): Promise<void> {
+    children.delete(this.child);
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const exited = once(this.child, 'exit');
+    // nginx's worker is not ours to kill; Sluice would wait for its load balancers.
+    this.child.kill(this.probe ? 'SIGKILL' : 'SIGTERM');
+    await exited;
+  }
+}
+
+/** Starts a program of the bench's own that answers calls. */
+export function forkHelper<H extends Record<string, (argument: never) => unknown>>(
+  path: string,
+): Remote<H> {
+  const child = fork(fileURLToPath(new URL(path, import.meta.url)), { serialization: 'advanced' });
+  children.add(child);
+  return new Remote<H>(child);
+}
+
+/** Starts a gateway that is a program for Node. */
+export function forkGateway(
+  program: URL,
+  port: number,
+  env: Record<string, string>,
+  execArgv: string[] = [],
+): Promise<Gateway> {
+  const child = fork(fileURLToPath(program), {
+    env: { PATH: process.env.PATH, ...env },
+    execArgv: ['--import', new URL('probe.js', import.meta.url).href, ...execArgv],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    serialization: 'advanced',
+  });
+  return Gateway.listening(child, port, new Remote<Probe>(child));
+}
+
+let redis: Promise<RedisServer> | undefined;
+
+/** One Redis for all that want one. */
+export function startedRedis(): Promise<RedisServer> {
+  redis ??= startRedis();
+  return redis;
+}
+
+/** Ends what was shared. */
+export async function stopShared() {
+  await (await redis)?.close();
+  redis = undefined;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}

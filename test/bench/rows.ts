@@ -1,0 +1,78 @@
+import { hasNginx, startNginx } from './gateways/nginx.js';
+import { forkGateway, Gateway, freePort, startedRedis } from './gateway.js';
+import { noRedis } from '../support/redis.js';
+
+/** One line of the table: something to stream through, and how its answers look. */
+export interface Row {
+  name: string;
+  /** What clients post to. */
+  path: string;
+  /** Whether upstream's text comes through, so that the order of frames can be checked. */
+  checked: boolean;
+  /** What the last bytes of a whole answer contain. */
+  ending?: string;
+  /** Starts it; without, clients talk to the upstream itself. */
+  start?: (upstreamPort: number) => Promise<Gateway>;
+}
+
+const NATIVE = { path: '/v1/chat/stream', checked: true, ending: 'event: done' };
+const OPENAI = { path: '/v1/chat/completions', checked: true, ending: '[DONE]' };
+const FLOOR = { checked: false, ending: undefined };
+
+/** To add a row, add it here; a program for it goes to `gateways/`. */
+export const ROWS: Row[] = [
+  { name: 'direct', ...OPENAI },
+  ...(hasNginx ? [{ name: 'nginx', ...OPENAI, start: nginx }] : []),
+  { name: 'pipe', ...OPENAI, start: program('gateways/pipe.js') },
+  { name: 'write-floor', ...OPENAI, ...FLOOR, start: program('gateways/write-floor.js') },
+  { name: 'sse-floor', ...NATIVE, ...FLOOR, start: program('gateways/sse-floor.js') },
+  { name: 'naive', ...NATIVE, ending: undefined, start: program('gateways/naive.js') },
+  { name: 'openai', ...OPENAI, start: startSluice },
+  { name: 'json', ...NATIVE, start: startSluice },
+  ...(noRedis === undefined
+    ? [
+        { name: 'openai+redis', ...OPENAI, start: sluiceWithRedis },
+        { name: 'json+redis', ...NATIVE, start: sluiceWithRedis },
+      ]
+    : []),
+];
+
+/** Sluice as it starts for everybody, with all its default features. */
+export async function startSluice(
+  upstreamPort: number,
+  env: Record<string, string> = {},
+  execArgv: string[] = [],
+): Promise<Gateway> {
+  const port = await freePort();
+  return forkGateway(
+    new URL('../../main.js', import.meta.url),
+    port,
+    {
+      PORT: String(port),
+      OPENAI_BASE_URL: `http://127.0.0.1:${upstreamPort}/v1`,
+      OPENAI_API_KEY: 'bench',
+      ...env,
+    },
+    execArgv,
+  );
+}
+
+async function sluiceWithRedis(upstreamPort: number): Promise<Gateway> {
+  const { url } = await startedRedis();
+  return startSluice(upstreamPort, { REDIS_URL: url });
+}
+
+function program(path: string) {
+  return async (upstreamPort: number): Promise<Gateway> => {
+    const port = await freePort();
+    return forkGateway(new URL(path, import.meta.url), port, {
+      PORT: String(port),
+      UPSTREAM_URL: `http://127.0.0.1:${upstreamPort}/v1`,
+    });
+  };
+}
+
+async function nginx(upstreamPort: number): Promise<Gateway> {
+  const port = await freePort();
+  return Gateway.listening(startNginx(port, [upstreamPort]), port);
+}
