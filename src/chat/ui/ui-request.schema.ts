@@ -18,8 +18,8 @@ const filePart = z.object({
 const call = z.object({
   toolCallId: z.string(),
   state: z.string(),
-  input: z.unknown(),
-  output: z.unknown(),
+  input: z.unknown().optional(),
+  output: z.unknown().optional(),
   errorText: z.string().optional(),
   approval: z.object({ reason: z.string().optional() }).optional(),
 });

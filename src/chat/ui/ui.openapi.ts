@@ -1,6 +1,7 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiBody, ApiOperation, ApiResponse, type ApiResponseOptions } from '@nestjs/swagger';
+import { ApiBody, ApiOperation, ApiResponse } from '@nestjs/swagger';
 import { z } from 'zod';
+import { RUN_HEADERS, text, type Schema } from '../chat.openapi.js';
 import { stopRequestSchema, uiRequestSchema } from './ui-request.schema.js';
 
 const EXAMPLE = {
@@ -27,8 +28,6 @@ data: [DONE]
 
 `;
 
-type Schema = NonNullable<Extract<ApiResponseOptions, { schema: unknown }>['schema']>;
-
 const schemaOf = (schema: z.ZodType) =>
   z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input' }) as Schema;
 
@@ -39,10 +38,10 @@ const ApiMessage = (description: string) =>
       status: 200,
       description,
       headers: {
+        ...RUN_HEADERS,
         'x-vercel-ai-ui-message-stream': { schema: { type: 'string', enum: ['v1'] } },
-        'Sluice-Run-Id': { description: 'The run.', schema: { type: 'string' } },
       },
-      content: { 'text/event-stream': { schema: { type: 'string' }, example: STREAM } },
+      content: { 'text/event-stream': text(STREAM) },
     }),
     ApiResponse({
       status: 'default',
