@@ -3,10 +3,8 @@ import type { Response } from 'express';
 import type { ChatRequestBody } from '../chat-request.schema.js';
 import { ChatService } from '../chat.service.js';
 import { ollamaDialect, wholeAnswer, type OllamaOptions } from '../dialects/ollama.dialect.js';
-import { cancelled } from '../dialects/openai.dialect.js';
-import { writeResponse } from '../response.writer.js';
+import { writeResponse, writeWhole } from '../response.writer.js';
 import { SchemaPipe } from '../schema.pipe.js';
-import type { Viewer } from '../viewer.js';
 import { toAnswer } from './answer.js';
 import { ofChat, ollamaChatSchema, type OllamaChat } from './chat-request.js';
 import { ofPrompt, ollamaGenerateSchema, type OllamaGenerate } from './generate-request.js';
@@ -49,19 +47,12 @@ export class OllamaService {
       return;
     }
     const viewer = await this.runs.start({ ...request, model }, response);
-    if (asked.stream === false) return answerWhole(viewer, options, response);
+    if (asked.stream === false) {
+      return writeWhole(viewer, response, (run) => wholeAnswer(run, options));
+    }
     await viewer.opened();
     return writeResponse(viewer, ollamaDialect(options), response);
   }
-}
-
-async function answerWhole(viewer: Viewer, options: OllamaOptions, response: Response) {
-  const end = await viewer.finished();
-  // Nobody is there to be answered.
-  if (end === undefined) return;
-  if (end.type === 'error') throw end.error;
-  if (end.type === 'cancelled') throw cancelled();
-  response.json(wholeAnswer(viewer.run, options));
 }
 
 /** Whether a duration, in seconds or as `5m`, is none. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { ChatError } from '../../errors/chat-error.js';
+import { EXTENSIONS } from '../chat-provider.js';
 import { toOllamaRequest } from './chat-request.js';
 
 /** The body as Ollama gets it. */
@@ -28,6 +29,15 @@ describe(toOllamaRequest.name, () => {
       stream: true,
       messages: [{ role: 'user', content: 'hi' }],
       options: {},
+    });
+  });
+
+  it("takes Ollama's own parameters where a client of Ollama gave them", () => {
+    const own = { think: false, keep_alive: 0, options: { num_predict: -1, num_ctx: 8192 } };
+    expect(translate({ max_tokens: 5, temperature: 1, [EXTENSIONS]: own })).toMatchObject({
+      think: false,
+      keep_alive: 0,
+      options: { temperature: 1, num_predict: -1, num_ctx: 8192 },
     });
   });
 
