@@ -39,10 +39,15 @@ export class DrainService implements BeforeApplicationShutdown {
   }
 
   /** Middleware that knows which responses are under way. */
-  track(_request: Request, response: Response, next: NextFunction) {
+  track(request: Request, response: Response, next: NextFunction) {
     if (this.isLeaving) response.setHeader('Connection', 'close');
     this.responses.add(response);
     response.once('close', () => this.responses.delete(response));
+    response.once('finish', () => {
+      // Nest calls the connection of an event stream keep-alive, whatever was agreed.
+      const isLast = this.isLeaving || request.headers.connection?.toLowerCase() === 'close';
+      if (isLast) request.socket.end();
+    });
     next();
   }
 

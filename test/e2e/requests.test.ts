@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { connect } from 'node:net';
+import { text as read } from 'node:stream/consumers';
 import { startApp, type RunningApp } from '../support/app.js';
 import { open, type OpenOptions } from '../support/http.js';
 import { parseSse } from '../support/sse.js';
@@ -375,4 +377,17 @@ describe('the docs', () => {
       await app.close();
     }
   });
+});
+
+describe('a client that wants its connection closed', () => {
+  it.each(['/v1/chat/stream?q=hi&model=demo/echo', '/v1/models', '/v1/chat/stream'])(
+    'gets the end of it with the answer of %s',
+    async (path) => {
+      const socket = connect(server.port, '127.0.0.1');
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+      // Resolves only with the end of the connection.
+      expect(await read(socket)).toMatch(/^HTTP\/1\.1 (200|400) /);
+    },
+    5_000,
+  );
 });
