@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, ClientStream, Load } from './client.js';
 import { now } from './clock.js';
 import type { Gateway } from './gateway.js';
-import { boxTimes, cpuMs } from './proc.js';
+import { boxTimes, cpuMs, family } from './proc.js';
 import type { Remote } from './rpc.js';
 import type { Row } from './rows.js';
 import { percentile } from './stats.js';
@@ -92,6 +92,8 @@ export async function steady(
     client: cpuMs([client.pid]),
     upstream: cpuMs([upstream.pid]),
     own: cpuMs([process.pid]),
+    // With Redis, and the other rows' gateways, which idle.
+    all: cpuMs(family(process.pid)),
     box: boxTimes(),
   });
   const before = look();
@@ -118,15 +120,16 @@ export async function steady(
     seen.leftAt !== undefined && said.leftAt !== undefined ? [said.leftAt - seen.leftAt] : [],
   );
   const ttft = report.map(ttftOf);
-  const used = (who: 'gateway' | 'client' | 'upstream' | 'own') => after[who] - before[who];
-  const ours =
-    used('client') + used('upstream') + used('own') + (gateway === undefined ? 0 : used('gateway'));
+  const used = (who: 'gateway' | 'client' | 'upstream' | 'own' | 'all') =>
+    Math.max(0, after[who] - before[who]);
+  const known = used('client') + used('upstream') + used('own') + (gateway ? used('gateway') : 0);
   return {
     cpuUs: (used('gateway') / sent) * 1000,
+    besideUs: ((used('all') - known) / sent) * 1000,
     gatewayLoad: used('gateway') / elapsedMs,
     clientLoad: used('client') / elapsedMs,
     upstreamLoad: used('upstream') / elapsedMs,
-    foreignLoad: Math.max(0, after.box.busyMs - before.box.busyMs - ours) / elapsedMs,
+    foreignLoad: Math.max(0, after.box.busyMs - before.box.busyMs - used('all')) / elapsedMs,
     stealLoad: (after.box.stealMs - before.box.stealMs) / elapsedMs,
     idle: (after.box.idleMs - before.box.idleMs) / elapsedMs,
     tokens: sent,
@@ -159,30 +162,27 @@ export async function burst(
   return { burstP50: percentile(ttft, 0.5), burstP99: percentile(ttft, 0.99), burstIntact: intact };
 }
 
-/** What an open stream holds, of few and of many; for a gateway that has just started. */
-export async function memory(
-  stage: Stage,
-  { few, many, settleMs }: Sizes['memory'],
-): Promise<Figures> {
+/**
+ * What an open stream holds, for a gateway that has just started.
+ * @param counts of few streams and, perhaps, of many
+ */
+export async function memory(stage: Stage, counts: number[], settleMs: number): Promise<Figures> {
   const { gateway } = stage;
   if (!gateway) return {};
   await warmUp(stage);
   const idleKb = await gateway.settledRssKb();
   const figures: Figures = { idleMb: idleKb / 1024 };
   let open = 0;
-  for (const [name, count] of [
-    ['kbFew', few],
-    ['kbMany', many],
-  ] as const) {
+  for (const [index, count] of counts.entries()) {
     await stage.open(count - open, count - open, { tokens: ENDLESS, paceMs: 1000 });
     open = count;
     await sleep(settleMs);
-    figures[name] = ((await gateway.settledRssKb()) - idleKb) / count;
+    const kb = ((await gateway.settledRssKb()) - idleKb) / count;
+    figures[index === 0 ? 'kbFew' : 'kbMany'] = kb;
   }
-  await stage.leave(1000);
-  const report = await stage.report();
-  figures.sustained = report.filter(isIntact).length;
-  return figures;
+  await stage.leave(500);
+  const intact = (await stage.report()).filter(isIntact).length;
+  return counts.length > 1 ? { ...figures, sustained: intact } : figures;
 }
 
 /** Readers that stop reading, against as many that read the same: what they cost beside the text. */
@@ -199,7 +199,7 @@ export async function stalled(
     const idleKb = await gateway.settledRssKb();
     const scenario = { tokens, pad, paceMs: 0, hold: true };
     await stage.open(streams, 500, scenario, { stalled: isStalled });
-    await sleep(2500);
+    await sleep(1500);
     grownKb.push((await gateway.settledRssKb()) - idleKb);
     await stage.leave(100);
     await stage.report();
@@ -213,7 +213,7 @@ export async function stalled(
 }
 
 async function warmUp(stage: Stage) {
-  await stage.open(100, 500, { tokens: 20, paceMs: 20 });
+  await stage.open(100, 200, { tokens: 20, paceMs: 20 });
   await stage.client.call('settled');
   await stage.report();
 }

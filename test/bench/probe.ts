@@ -4,6 +4,7 @@
  */
 import type { EventEmitter } from 'node:events';
 import { Agent, ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
+import { Session, type Profiler } from 'node:inspector/promises';
 import { Socket } from 'node:net';
 import { queryObjects, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -12,7 +13,19 @@ import { serve } from './rpc.js';
 /** Whatever a stream holds, and should let go of. */
 const HELD = { Socket, ServerResponse, ClientRequest, IncomingMessage, AbortController, Agent };
 
+const session = new Session();
+
 const handlers = {
+  startProfile: async () => {
+    session.connect();
+    await session.post('Profiler.enable');
+    await session.post('Profiler.start');
+  },
+  stopProfile: async (): Promise<Profiler.Profile> => {
+    const { profile } = await session.post('Profiler.stop');
+    session.disconnect();
+    return profile;
+  },
   /** Collects all garbage. */
   collect: () => {
     setFlagsFromString('--expose-gc');
