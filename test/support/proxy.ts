@@ -1,9 +1,12 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
-/** A network between a client and a server that the test can break. */
-export async function startProxy(targetPort: number): Promise<Proxy> {
-  const proxy = new Proxy(targetPort);
+/**
+ * A network that the test can break, between a client and a server.
+ * @param targetPorts connections go to them in turn
+ */
+export async function startProxy(...targetPorts: number[]): Promise<Proxy> {
+  const proxy = new Proxy(targetPorts);
   await proxy.listen();
   return proxy;
 }
@@ -13,12 +16,10 @@ export class Proxy {
   connections = 0;
 
   readonly #clients = new Set<Socket>();
-  readonly #limits: number[] = [];
-  readonly #server;
+  readonly #limits: (number | string)[] = [];
+  readonly #server = createServer((client) => this.#join(client));
 
-  constructor(targetPort: number) {
-    this.#server = createServer((client) => this.#join(client, connect(targetPort, '127.0.0.1')));
-  }
+  constructor(private readonly targetPorts: number[]) {}
 
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
@@ -37,9 +38,12 @@ export class Proxy {
     for (const client of this.#clients) client.resetAndDestroy();
   }
 
-  /** The next connections are cut after so many bytes of an answer each; those after them are not. */
-  cutNextAfter(...bytes: number[]): void {
-    this.#limits.push(...bytes);
+  /**
+   * Each of the next connections is cut after so many bytes of answers, head included, or right
+   * behind these characters. Those after them are not.
+   */
+  cutNextAfter(...limits: (number | string)[]): void {
+    this.#limits.push(...limits);
   }
 
   async close(): Promise<void> {
@@ -47,16 +51,21 @@ export class Proxy {
     await once(this.#server.close(), 'close');
   }
 
-  #join(client: Socket, server: Socket): void {
+  #join(client: Socket): void {
+    const port = this.targetPorts[this.connections % this.targetPorts.length]!;
+    const server = connect(port, '127.0.0.1');
     this.connections += 1;
     this.#clients.add(client);
-    let left = this.#limits.shift() ?? Infinity;
+    const limit = this.#limits.shift() ?? Infinity;
+    let answered = Buffer.alloc(0);
     client.pipe(server);
     server.on('data', (data: Buffer) => {
-      client.write(data.subarray(0, left));
-      left -= data.length;
+      const before = answered.length;
+      if (limit !== Infinity) answered = Buffer.concat([answered, data]);
+      const end = endOf(answered, limit);
+      client.write(data.subarray(0, end - before));
       // A FIN behind the bytes: an RST would take those with it that the client has not read yet.
-      if (left <= 0) client.destroySoon();
+      if (answered.length >= end) client.destroySoon();
     });
     server.once('end', () => client.end());
     for (const socket of [client, server]) socket.on('error', () => undefined);
@@ -66,4 +75,11 @@ export class Proxy {
     });
     server.once('close', () => client.destroySoon());
   }
+}
+
+/** Up to which byte an answer may pass. */
+function endOf(answered: Buffer, limit: number | string): number {
+  if (typeof limit === 'number') return limit;
+  const at = answered.indexOf(limit);
+  return at === -1 ? Infinity : at + Buffer.byteLength(limit);
 }
