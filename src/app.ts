@@ -32,8 +32,11 @@ export async function createApp(logLevels?: LogLevel[]): Promise<NestExpressAppl
   app.use(drain.track.bind(drain));
   app.use(requestId);
   app.use(expectJson);
-  // What is left is JSON, whatever it is declared as.
-  app.useBodyParser('json', { limit: config.MAX_BODY_BYTES, type: () => true });
+  app.useBodyParser('json', {
+    limit: config.MAX_BODY_BYTES,
+    // What is left is JSON, whatever it is declared as. An empty body is none, and not an object.
+    type: ({ headers }) => headers['content-length'] !== '0',
+  });
   if (config.DOCS) setUpDocs(app);
   const server = app.getHttpServer();
   server.keepAliveTimeout = KEEP_ALIVE_MS;

@@ -355,6 +355,7 @@ describe('what is known of the models', () => {
 describe('a request that is wrong', () => {
   it.each([
     ['not JSON', '{"model":', /JSON/],
+    ['nothing', '', /object/],
     ['no messages', '{"messages":7}', /^messages: /],
     ['an unknown role', '{"messages":[{"role":"king","content":"hi"}]}', /^messages\.0\.role: /],
     ['a number for content', '{"messages":[{"role":"user","content":7}]}', /content: /],
