@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from './client.js';
-import { forkHelper, stopShared } from './gateway.js';
+import { forkHelper } from './gateway.js';
 import { burst, memory, Stage, stalled, steady, type Figures, type Sizes } from './phases.js';
 import { boxTimes, describeBox } from './proc.js';
 import { checks, describeChecks } from './checks.js';
@@ -66,11 +66,7 @@ async function main(): Promise<number> {
   const description = describeBox();
   const idle = await idleShare(2000);
   const measured = new Map<Row, Figures[]>(rows.map((row) => [row, []]));
-  try {
-    await measure((row, figures) => measured.get(row)!.push(figures));
-  } finally {
-    await stopShared();
-  }
+  await measure((row, figures) => measured.get(row)!.push(figures));
   const medians = new Map([...measured].map(([row, all]) => [row.name, medianFigures(all)]));
   const everything = {
     date: new Date().toISOString(),

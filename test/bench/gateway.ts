@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { startRedis, type RedisServer } from '../support/redis.js';
+import { startRedis } from './gateways/redis.js';
 import type { Probe } from './probe.js';
 import { cpuMs, family, rssKb } from './proc.js';
 import { Remote } from './rpc.js';
@@ -15,11 +15,9 @@ const children = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(signal, () => void stopShared().finally(() => process.exit(130)));
-}
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
-/** A gateway's processes. */
+/** A gateway's processes, or another server's. */
 export class Gateway {
   private constructor(
     private readonly child: ChildProcess,
@@ -93,18 +91,12 @@ export function forkGateway(
   return Gateway.listening(child, port, new Remote<Probe>(child));
 }
 
-let redis: Promise<RedisServer> | undefined;
+let redis: Promise<Gateway> | undefined;
 
-/** One Redis for all that want one. */
-export function startedRedis(): Promise<RedisServer> {
-  redis ??= startRedis();
-  return redis;
-}
-
-/** Ends what was shared. */
-export async function stopShared() {
-  await (await redis)?.close();
-  redis = undefined;
+/** One Redis for all that want one; its URL. */
+export async function redisUrl(): Promise<string> {
+  redis ??= freePort().then((port) => Gateway.listening(startRedis(port), port));
+  return `redis://127.0.0.1:${(await redis).port}`;
 }
 
 export async function freePort(): Promise<number> {

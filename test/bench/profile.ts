@@ -4,7 +4,7 @@ import type { Profiler } from 'node:inspector';
 import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from './client.js';
-import { forkHelper, stopShared } from './gateway.js';
+import { forkHelper } from './gateway.js';
 import { ENDLESS, Stage } from './phases.js';
 import { ROWS } from './rows.js';
 import type { Upstream } from './upstream.js';
@@ -42,7 +42,6 @@ for (const name of options.rows.split(',')) {
   await writeFile(`${options.out}/${name}.cpuprofile`, JSON.stringify(profile));
   print(name, profile);
 }
-await stopShared();
 process.exit();
 
 function print(name: string, { nodes, samples, timeDeltas }: Profiler.Profile) {

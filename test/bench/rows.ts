@@ -1,6 +1,6 @@
 import { hasNginx, startNginx } from './gateways/nginx.js';
-import { forkGateway, Gateway, freePort, startedRedis } from './gateway.js';
-import { noRedis } from '../support/redis.js';
+import { hasRedis } from './gateways/redis.js';
+import { forkGateway, Gateway, freePort, redisUrl } from './gateway.js';
 
 /** One line of the table: something to stream through, and how its answers look. */
 export interface Row {
@@ -29,7 +29,7 @@ export const ROWS: Row[] = [
   { name: 'naive', ...NATIVE, ending: undefined, start: program('gateways/naive.js') },
   { name: 'openai', ...OPENAI, start: startSluice },
   { name: 'json', ...NATIVE, start: startSluice },
-  ...(noRedis === undefined
+  ...(hasRedis
     ? [
         { name: 'openai+redis', ...OPENAI, start: sluiceWithRedis },
         { name: 'json+redis', ...NATIVE, start: sluiceWithRedis },
@@ -58,8 +58,7 @@ export async function startSluice(
 }
 
 async function sluiceWithRedis(upstreamPort: number): Promise<Gateway> {
-  const { url } = await startedRedis();
-  return startSluice(upstreamPort, { REDIS_URL: url });
+  return startSluice(upstreamPort, { REDIS_URL: await redisUrl() });
 }
 
 function program(path: string) {

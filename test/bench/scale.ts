@@ -1,7 +1,7 @@
 /** Many paced streams at once: whether every frame of every one arrives, and when. */
 import { parseArgs } from 'node:util';
 import type { Client } from './client.js';
-import { forkHelper, stopShared } from './gateway.js';
+import { forkHelper } from './gateway.js';
 import { isIntact, Stage } from './phases.js';
 import { boxTimes, cpuMs, describeBox } from './proc.js';
 import { ROWS } from './rows.js';
@@ -32,7 +32,6 @@ console.log(
 );
 let passes = true;
 for (const name of options.rows.split(',')) passes = (await scale(name)) && passes;
-await stopShared();
 process.exit(passes ? 0 : 1);
 
 async function scale(name: string): Promise<boolean> {

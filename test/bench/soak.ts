@@ -3,11 +3,11 @@ import { request, type ClientRequest } from 'node:http';
 import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@redis/client';
-import { forkHelper, startedRedis, stopShared, type Gateway } from './gateway.js';
+import { forkHelper, redisUrl, type Gateway } from './gateway.js';
 import { describeBox } from './proc.js';
+import { hasRedis } from './gateways/redis.js';
 import { startSluice } from './rows.js';
 import { FAULTS, requestBody, type Scenario } from './scenario.js';
-import { noRedis } from '../support/redis.js';
 import type { Upstream } from './upstream.js';
 
 const { values: options } = parseArgs({
@@ -20,7 +20,7 @@ const { values: options } = parseArgs({
 });
 const minutes = Number(options.minutes);
 const clients = Number(options.clients);
-const usesRedis = !options.memory && noRedis === undefined;
+const usesRedis = !options.memory && hasRedis;
 
 /** Short, so that what is retained is level after a minute and gone soon after the end. */
 const RETENTION_SECONDS = 20;
@@ -65,14 +65,14 @@ async function main(): Promise<boolean> {
   console.log(`${describeBox()}\n${minutes} minutes, ${clients} clients, Redis: ${usesRedis}`);
   const upstream = forkHelper<Upstream>('upstream.js');
   const upstreamPort = await upstream.call('listen');
-  const redisUrl = usesRedis ? (await startedRedis()).url : undefined;
+  const url = usesRedis ? await redisUrl() : undefined;
   const gateway = await startSluice(upstreamPort, {
     RUN_RETENTION_SECONDS: String(RETENTION_SECONDS),
     WRITE_TIMEOUT_MS: String(WRITE_TIMEOUT_MS),
     IDLE_TIMEOUT_MS: String(IDLE_TIMEOUT_MS),
-    ...(redisUrl !== undefined && { REDIS_URL: redisUrl }),
+    ...(url !== undefined && { REDIS_URL: url }),
   });
-  const redis = redisUrl === undefined ? undefined : createClient({ url: redisUrl });
+  const redis = url === undefined ? undefined : createClient({ url });
   await redis?.connect();
   const look = async () => ({
     ...(await gateway.probe!.call('held')),
@@ -112,7 +112,6 @@ async function main(): Promise<boolean> {
   } finally {
     redis?.destroy();
     await gateway.stop();
-    await stopShared();
   }
 }
 
