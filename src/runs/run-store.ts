@@ -49,7 +49,7 @@ export interface RunStore {
    * @returns what the chat showed before
    */
   linkChat(chat: string, link: ChatLink): Promise<ChatLink | undefined>;
-  /** @returns what a chat shows */
+  /** @returns what a chat shows; on an instance that generates it, also while the rest is away */
   findChat(chat: string): Promise<ChatLink | undefined>;
   /** Ends the views of runs that other instances generate; they can go on elsewhere. */
   abandonViews(error: ChatError): void;

@@ -158,7 +158,10 @@ export class RedisRunStore implements RunStore, OnModuleInit, OnApplicationShutd
     const known = await this.local.findChat(chat);
     if (known && this.local.liveRun(known.runId)) return known;
     const link = await this.redis.ask((redis) => redis.get(this.keys.chat(chat)));
-    return link ? (JSON.parse(link) as ChatLink) : undefined;
+    if (link) return JSON.parse(link) as ChatLink;
+    // Redis came back empty, and may not have been told of the chat again.
+    if (this.redis.isRecovering(LEASE_MS)) throw storeUnavailable();
+    return undefined;
   }
 
   live(): LocalRun[] {
