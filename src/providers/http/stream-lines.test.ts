@@ -15,7 +15,9 @@ describe(streamLines.name, () => {
     server = createServer((_request, response) => response.end(body)).listen(0, '127.0.0.1');
     await once(server, 'listening');
   });
-  afterEach(() => server.close());
+  afterEach(() => {
+    server.close();
+  });
 
   const open = (signal: AbortSignal) =>
     new Promise<IncomingMessage>((resolve) => {
