@@ -1,0 +1,57 @@
+import { describe, expect, it } from '@jest/globals';
+import { NEVER } from 'rxjs';
+import { LocalRun } from './local.run.js';
+import { MemoryRunStore } from './memory.run-store.js';
+
+const STORE = { retentionMs: 60_000, maxSize: 1_000 };
+
+function addRun(store: MemoryRunStore): LocalRun {
+  const run = new LocalRun({
+    owner: 'alice',
+    target: 'demo/echo',
+    source: NEVER,
+    choices: 1,
+    graceMs: 0,
+    commitAfterMs: 1_000,
+    maxLength: 1_000,
+    estimateUsage: () => Promise.reject(new Error('not asked for')),
+  });
+  store.add(run);
+  return run;
+}
+
+describe(MemoryRunStore.name, () => {
+  it('should tell whoever links a chat what it showed before', async () => {
+    const store = new MemoryRunStore(STORE);
+    const [first, second] = [addRun(store), addRun(store)];
+    const link = { runId: first.id, messageId: 'm' };
+
+    expect(await store.linkChat('chat', link)).toBeUndefined();
+    expect(await store.findChat('chat')).toEqual(link);
+    expect(await store.linkChat('chat', { runId: second.id })).toEqual(link);
+    expect(await store.findChat('chat')).toEqual({ runId: second.id });
+  });
+
+  it('should forget a link with its run, and leave the one that replaced it', async () => {
+    const store = new MemoryRunStore(STORE);
+    const [first, second] = [addRun(store), addRun(store)];
+    await store.linkChat('chat', { runId: first.id });
+    await store.linkChat('chat', { runId: second.id });
+
+    await store.remove(first);
+    expect(await store.findChat('chat')).toEqual({ runId: second.id });
+    await store.remove(second);
+    expect(await store.findChat('chat')).toBeUndefined();
+  });
+
+  it('should forget all of a run that two chats had in turn', async () => {
+    const store = new MemoryRunStore(STORE);
+    const run = addRun(store);
+    await store.linkChat('one', { runId: run.id });
+    await store.linkChat('two', { runId: run.id });
+
+    await store.remove(run);
+    expect(await store.findChat('one')).toBeUndefined();
+    expect(await store.findChat('two')).toBeUndefined();
+  });
+});
