@@ -82,9 +82,10 @@ export function forkGateway(
   env: Record<string, string>,
   execArgv: string[] = [],
 ): Promise<Gateway> {
+  const probe = new URL('probe.js', import.meta.url).href;
   const child = fork(fileURLToPath(program), {
     env: { PATH: process.env.PATH, ...env },
-    execArgv: ['--import', new URL('probe.js', import.meta.url).href, ...execArgv],
+    execArgv: ['--disable-warning=ExperimentalWarning', '--import', probe, ...execArgv],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     serialization: 'advanced',
   });

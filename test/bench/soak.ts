@@ -25,7 +25,7 @@ const usesRedis = !options.memory && hasRedis;
 /** Short, so that what is retained is level after a minute and gone soon after the end. */
 const RETENTION_SECONDS = 20;
 const WRITE_TIMEOUT_MS = 2_000;
-const IDLE_TIMEOUT_MS = 3_000;
+const SILENCE_TIMEOUT_MS = 3_000;
 
 /** From the end of the load until everything has to be gone. */
 const AFTERMATH_MS = RETENTION_SECONDS * 1000 + 15_000;
@@ -69,7 +69,8 @@ async function main(): Promise<boolean> {
   const gateway = await startSluice(upstreamPort, {
     RUN_RETENTION_SECONDS: String(RETENTION_SECONDS),
     WRITE_TIMEOUT_MS: String(WRITE_TIMEOUT_MS),
-    IDLE_TIMEOUT_MS: String(IDLE_TIMEOUT_MS),
+    FIRST_TOKEN_TIMEOUT_MS: String(SILENCE_TIMEOUT_MS),
+    IDLE_TIMEOUT_MS: String(SILENCE_TIMEOUT_MS),
     ...(url !== undefined && { REDIS_URL: url }),
   });
   const redis = url === undefined ? undefined : createClient({ url });
