@@ -16,12 +16,9 @@ let isBuilt = false;
 export async function startInstance(env: Record<string, string | number>): Promise<Instance> {
   if (!isBuilt) execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '--build']);
   isBuilt = true;
-  const settings = Object.entries({ PORT: 0, ...env }).map(([name, value]) => [
-    name,
-    String(value),
-  ]);
+  const settings = Object.entries({ PORT: 0, ...env });
   const child = spawn(process.execPath, ['dist/main.js'], {
-    env: { PATH: process.env.PATH, ...Object.fromEntries(settings) },
+    env: Object.fromEntries(settings.map(([name, value]) => [name, String(value)])),
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let output = '';

@@ -132,8 +132,8 @@ describeRedis('Redis', () => {
     lasts: number;
     /** Whether what was written can be read meanwhile. */
     isReadable?: boolean;
-    begin(line: Line): unknown;
-    end(line: Line): unknown;
+    begin: (line: Line) => unknown;
+    end: (line: Line) => unknown;
   }
 
   const outages: Outage[] = [

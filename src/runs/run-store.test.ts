@@ -1,0 +1,333 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { lastValueFrom, Subject, toArray } from 'rxjs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../../test/support/eventually.js';
+import { describeRedis, startRedis, type RedisServer } from '../../test/support/redis.js';
+import { ChatError } from '../errors/chat-error.js';
+import type { Frame } from '../providers/chat-provider.js';
+import type { UpstreamChunk } from '../providers/chunk.js';
+import { LocalRun } from './local.run.js';
+import { MemoryRunStore, type Retention } from './memory.run-store.js';
+import { RedisRunStore } from './redis/redis.run-store.js';
+import type { RunStore } from './run-store.js';
+
+const RETENTION: Retention = { retentionMs: 5_000, maxSize: 1_000_000 };
+
+const USAGE = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
+
+/** A run that says what it is told to. */
+class ToldRun extends LocalRun {
+  private readonly told: Subject<Frame>;
+
+  constructor(owner = 'alice', choices = 1) {
+    const told = new Subject<Frame>();
+    super({
+      owner,
+      model: 'm',
+      target: 'told/m',
+      source: told,
+      choices,
+      graceMs: Infinity,
+      commitAfterMs: 10_000,
+      maxLength: 1_000_000,
+      estimateUsage: () => Promise.resolve({ ...USAGE, source: 'estimated' }),
+    });
+    this.told = told;
+  }
+
+  say(content: string) {
+    this.tell([{ index: 0, delta: { content }, finish_reason: null }]);
+  }
+
+  finish() {
+    this.tell([{ index: 0, delta: {}, finish_reason: 'stop' }]);
+    this.told.complete();
+  }
+
+  break(error: ChatError) {
+    this.told.error(error);
+  }
+
+  private tell(choices: UpstreamChunk['choices']) {
+    this.told.next({ chunk: { id: 'c', object: 'chat.completion.chunk', model: 'm', choices } });
+  }
+}
+
+/** @param peer a store that shares its runs with the first, on another instance or itself */
+function contract(stores: () => { store: RunStore; peer: RunStore }) {
+  let store: RunStore;
+  let peer: RunStore;
+
+  beforeEach(() => {
+    ({ store, peer } = stores());
+  });
+  afterAll(async () => {
+    for (const run of [...store.live(), ...peer.live()]) await run.cancel();
+  });
+
+  function started(run = new ToldRun()): ToldRun {
+    store.add(run);
+    run.activity.subscribe();
+    return run;
+  }
+
+  /** The run as the peer has it. */
+  async function onPeer(run: LocalRun) {
+    await eventually(async () => expect(await peer.find(run.id)).toBeDefined());
+    return (await peer.find(run.id))!;
+  }
+
+  /** The same, when the peer knows that it has ended. */
+  async function ended(run: LocalRun) {
+    await eventually(async () => {
+      expect((await peer.find(run.id))?.state.ended_at).toEqual(expect.any(String));
+    }, 5_000);
+    return (await peer.find(run.id))!;
+  }
+
+  it('should find what was added, and nothing else', async () => {
+    const run = started(new ToldRun('alice', 2));
+
+    await onPeer(run);
+    for (const each of [store, peer]) {
+      expect(await each.find(run.id)).toMatchObject({ id: run.id, owner: 'alice', choices: 2 });
+      expect(await each.find(`run_${'0'.repeat(32)}`)).toBeUndefined();
+      expect(await each.find('run_*')).toBeUndefined();
+      expect(await each.find('')).toBeUndefined();
+    }
+  });
+
+  it("should list an owner's runs, the newest first", async () => {
+    const runs: ToldRun[] = [];
+    for (const owner of ['carol', 'dave', 'carol', 'carol']) {
+      runs.push(started(new ToldRun(owner)));
+      await sleep(5);
+    }
+    const ids = [3, 2, 0].map((at) => runs[at]!.id);
+
+    expect((await store.list('carol')).map(({ id }) => id)).toEqual(ids);
+    await onPeer(runs[3]!);
+    expect((await peer.list('carol')).map(({ id }) => id)).toEqual(ids);
+    expect(await peer.list('nobody')).toEqual([]);
+  });
+
+  it('should show what comes to whoever views it, and end with its end', async () => {
+    const run = started();
+    run.say('one');
+    const viewed = await onPeer(run);
+    const seen = lastValueFrom(viewed.activity.pipe(toArray()));
+    await eventually(() => expect(viewed.log.entries).toHaveLength(2), 5_000);
+    run.say('two');
+    run.finish();
+
+    await seen;
+    expect(JSON.stringify(viewed.log.entries)).toBe(JSON.stringify(run.log.entries));
+    expect((await ended(run)).state).toEqual(run.state);
+  });
+
+  it('should show an ended run to whoever comes later', async () => {
+    const run = started();
+    run.say('one');
+    run.finish();
+
+    const late = await ended(run);
+    await lastValueFrom(late.activity, { defaultValue: undefined });
+    expect(late.isKept).toBe(true);
+    expect(late.log.entries.map(({ type }) => type)).toEqual(['start', 'message', 'done']);
+    expect([1, 3, 4].map((seq) => late.locate(seq))).toEqual(['within', 'end', 'ahead']);
+  });
+
+  it('should tell a failure as it was', async () => {
+    const run = started();
+    run.say('one');
+    const upstream = { type: 'tokens', code: 'slow_down', param: 'q' };
+    run.break(
+      new ChatError('provider_rate_limited', 'Too fast.', { retryAfterMs: 7_000, upstream }),
+    );
+
+    const viewed = await ended(run);
+    await lastValueFrom(viewed.activity, { defaultValue: undefined });
+    const { terminal } = viewed.log;
+    expect(terminal).toMatchObject({
+      type: 'error',
+      data: { code: 'provider_rate_limited', usage: { source: 'estimated' } },
+      error: { status: 429, retryAfterMs: 7_000, retryable: true, body: upstream },
+    });
+    expect(terminal?.type === 'error' && terminal.error).toBeInstanceOf(ChatError);
+  });
+
+  it('should stop a run for whoever found it, as often as they like', async () => {
+    const run = started();
+    run.say('one');
+    const found = await onPeer(run);
+
+    await Promise.all([found.cancel(), found.cancel()]);
+    await (await peer.find(run.id))!.cancel();
+
+    expect(run.log.terminal?.type).toBe('cancelled');
+    expect(found.state).toEqual(run.state);
+  });
+
+  it('should forget what is removed, on every instance', async () => {
+    for (const remover of [store, peer]) {
+      const run = started();
+      run.say('one');
+      await onPeer(run);
+      const found = (await remover.find(run.id))!;
+      await found.cancel();
+      await remover.remove(found);
+      await remover.remove(found);
+
+      expect(await remover.find(run.id)).toBeUndefined();
+      await eventually(async () => {
+        expect(await store.find(run.id)).toBeUndefined();
+        expect(await peer.find(run.id)).toBeUndefined();
+        expect((await store.list('alice')).map(({ id }) => id)).not.toContain(run.id);
+      });
+    }
+  });
+
+  it('should show its end to those who view a run that is removed', async () => {
+    const run = started();
+    const viewed = await onPeer(run);
+    const seen = lastValueFrom(viewed.activity.pipe(toArray()));
+    run.say('one');
+    await run.cancel();
+    await store.remove(run);
+
+    await seen;
+    expect(viewed.log.terminal?.type).toBe('cancelled');
+  });
+
+  it('should know the runs that have not ended here', async () => {
+    const run = started();
+    const over = started();
+    over.say('one');
+    over.finish();
+    await ended(over);
+    expect(store.live().map(({ id }) => id)).toContain(run.id);
+    expect(store.live().map(({ id }) => id)).not.toContain(over.id);
+    if (peer !== store) expect(peer.live()).toEqual([]);
+  });
+
+  it('should give a key to one of all that claim it at once', async () => {
+    const runs = [store, peer, store, peer].map((each) => {
+      const run = new ToldRun();
+      each.add(run);
+      return { run, each };
+    });
+    const holders = await Promise.all(
+      runs.map(({ run, each }) => each.claim('key', { runId: run.id, digest: 'd' })),
+    );
+
+    expect(new Set(holders.map(({ runId }) => runId)).size).toBe(1);
+    expect(await peer.claim('key', { runId: runs[3]!.run.id, digest: 'e' })).toEqual(holders[0]);
+  });
+
+  it('should take a key back from the run that holds it alone', async () => {
+    const [first, second] = [started(), started()];
+    const claim = { runId: first.id, digest: 'd' };
+    await store.claim('released', claim);
+
+    await peer.release('released', second.id);
+    expect(await store.claim('released', { ...claim, runId: second.id })).toEqual(claim);
+    await peer.release('released', first.id);
+    expect(await store.claim('released', { ...claim, runId: second.id })).toMatchObject({
+      runId: second.id,
+    });
+  });
+
+  it('should keep an ended run and its key for as long as it is told, and no longer', async () => {
+    const run = started(new ToldRun('eve'));
+    await store.claim('kept', { runId: run.id, digest: 'd' });
+    run.say('one');
+    await sleep(2_000);
+    run.finish();
+    await ended(run);
+    await sleep(4_000);
+    expect(await peer.find(run.id)).toBeDefined();
+    expect((await peer.list('eve')).map(({ id }) => id)).toEqual([run.id]);
+    await sleep(1_500);
+
+    expect(await store.find(run.id)).toBeUndefined();
+    expect(await peer.find(run.id)).toBeUndefined();
+    expect(await peer.list('eve')).toEqual([]);
+    const next = started();
+    expect(await store.claim('kept', { runId: next.id, digest: 'd' })).toMatchObject({
+      runId: next.id,
+    });
+  });
+}
+
+describe(MemoryRunStore, () => {
+  const store = new MemoryRunStore(RETENTION);
+  contract(() => ({ store, peer: store }));
+
+  it('should drop the entries of ended runs that take too much, and keep their state', async () => {
+    const small = new MemoryRunStore({ ...RETENTION, maxSize: 0 });
+    const run = new ToldRun();
+    small.add(run);
+    run.activity.subscribe();
+    run.say('one');
+    run.finish();
+
+    await eventually(async () => expect((await small.find(run.id))?.isKept).toBe(false));
+    expect((await small.find(run.id))?.state).toEqual(run.state);
+  });
+});
+
+describeRedis(RedisRunStore.name, () => {
+  let server: RedisServer;
+  let store: RedisRunStore;
+  let peer: RedisRunStore;
+  const opened: RedisRunStore[] = [];
+
+  async function openStore(retention = RETENTION): Promise<RedisRunStore> {
+    const opening = new RedisRunStore(server.url, 'test:', retention);
+    opened.push(opening);
+    await opening.onModuleInit();
+    return opening;
+  }
+
+  beforeAll(async () => {
+    server = await startRedis();
+    store = await openStore();
+    peer = await openStore();
+  });
+  afterAll(async () => {
+    await Promise.all(opened.map((each) => each.onApplicationShutdown()));
+    await server.close();
+  });
+
+  contract(() => ({ store, peer }));
+
+  it('should find the entries in Redis that memory dropped', async () => {
+    const small = await openStore({ ...RETENTION, maxSize: 0 });
+    const run = new ToldRun();
+    small.add(run);
+    run.activity.subscribe();
+    run.say('one');
+    run.finish();
+
+    await eventually(async () => expect((await small.find(run.id))?.isKept).toBe(true));
+    const found = (await small.find(run.id))!;
+    await lastValueFrom(found.activity, { defaultValue: undefined });
+    expect(JSON.stringify(found.log.entries)).toBe(JSON.stringify(run.log.entries));
+  });
+
+  it('should show the end of a run that is kept for no time at all', async () => {
+    const brief = await openStore({ retentionMs: 0, maxSize: 0 });
+    const run = new ToldRun();
+    brief.add(run);
+    run.activity.subscribe();
+    run.say('one');
+    await eventually(async () => expect(await peer.find(run.id)).toBeDefined());
+    const viewed = (await peer.find(run.id))!;
+    const seen = lastValueFrom(viewed.activity);
+    await sleep(2_000);
+    run.finish();
+
+    await seen;
+    expect(viewed.log.terminal?.type).toBe('done');
+  });
+});
