@@ -112,6 +112,26 @@ describe(LocalRun, () => {
     expect(script).toMatchObject({ opened: 1, closed: 1 });
   });
 
+  it.each(['done', 'error', 'cancelled'])(
+    'should replay to a viewer that comes after its end, %s, and start nothing',
+    async (end) => {
+      const run = start();
+      view(run);
+      script.say('Hi');
+      if (end === 'done') script.finish();
+      if (end === 'cancelled') void run.cancel();
+      else script.end();
+      await pass(0);
+
+      const seen: unknown[] = [];
+      const late = run.activity.subscribe((event) => seen.push(event));
+      await pass(60_000);
+      expect([late.closed, seen]).toEqual([true, []]);
+      expect(typesOf(run)).toEqual(['start', 'message', end]);
+      expect(script.opened).toBe(1);
+    },
+  );
+
   it('should have an id of 128 random bits', () => {
     const ids = Array.from({ length: 256 }, () => start().id);
 
