@@ -22,8 +22,12 @@ export function checks(measured: ReadonlyMap<string, Figures>): Check[] {
     found.push({ what, value, limit, atLeast, passes: atLeast ? value >= limit : value <= limit });
   };
   const get = (row: string, figure: string) => medians.get(row)?.[figure] ?? NaN;
-  const ratio = (what: string, figure: string, row: string, base: string, limit: number) =>
-    add(`${what}: ${row} / ${base}`, get(row, figure) / get(base, figure), limit);
+  const ratio = (what: string, figure: string, row: string, base: string, limit: number) => {
+    const against = get(base, figure);
+    // An added time below zero is noise, and nothing to be held against.
+    const value = against <= 0 ? Infinity : get(row, figure) / against;
+    add(`${what}: ${row} / ${base}`, value, limit);
+  };
 
   for (const [row, floor] of Object.entries(FLOORS)) {
     ratio('CPU a token', 'cpuUs', row, floor, 1.25);
