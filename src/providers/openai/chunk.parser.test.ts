@@ -33,8 +33,8 @@ describe(chunkParser.name, () => {
     expect(parse(`data:  ${CHUNK}`, '').json).toEqual([` ${CHUNK}`]);
   });
 
-  it('joins the data lines of one event', () => {
-    expect(parse('data: {"id":', 'data: "1"}', '').json).toEqual(['{"id":\n"1"}']);
+  it('joins the data lines of one event, in one line', () => {
+    expect(parse('data: {"id":', 'data: "1"}', '').json).toEqual(['{"id": "1"}']);
   });
 
   it('overlooks comments, other fields and empty events', () => {
@@ -56,6 +56,16 @@ describe(chunkParser.name, () => {
       code: 'provider_malformed',
       message: 'The provider sent a chunk that is not a JSON object.',
     });
+  });
+
+  it.each([
+    '{"choices":"text"}',
+    '{"choices":[null]}',
+    '{"choices":[{"delta":"text"}]}',
+    '{"choices":[{"delta":{"tool_calls":{}}}]}',
+    '{"choices":[{"delta":{"tool_calls":[null]}}]}',
+  ])('refuses %s, of which nothing could be made', (data) => {
+    expect(parse(`data: ${data}`, '').error).toMatchObject({ code: 'provider_malformed' });
   });
 
   it('throws an error in the stream as provider_error, in the words of upstream', () => {

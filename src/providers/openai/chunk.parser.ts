@@ -31,13 +31,32 @@ export function chunkParser(subscriber: Subscriber<Frame>): LineParser {
 function parseChunk(json: string): UpstreamChunk {
   const chunk = parseObject(json);
   if (chunk.error) throw inBandError(chunk.error);
-  return chunk;
+  if (hasShape(chunk)) return chunk;
+  throw new ChatError('provider_malformed', 'The provider sent a chunk of another shape.');
+}
+
+/** Whether what the run reads of a chunk is what it takes it for; the rest is the client's. */
+function hasShape({ choices }: UpstreamChunk): boolean {
+  return isListOf(choices, ({ delta }) => {
+    if (delta == null) return true;
+    return isObject(delta) && isListOf(delta.tool_calls, (call) => isObject(call.function ?? {}));
+  });
+}
+
+function isListOf<T extends object>(list: T[] | null | undefined, suits: (item: T) => boolean) {
+  return (
+    list == null || (Array.isArray(list) && list.every((item) => isObject(item) && suits(item)))
+  );
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }
 
 function parseObject(json: string): Parsed {
   try {
     const value = JSON.parse(json) as Parsed | null;
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+    if (isObject(value) && !Array.isArray(value)) return value;
   } catch {
     // Told below, without the text: it is a piece of somebody's answer.
   }
