@@ -35,12 +35,21 @@ export class UsageEstimator {
 function promptOf({ messages, tools }: ChatRequest): string {
   const shown = messages.flatMap((message) => [
     textOf(message.content),
-    ...('tool_calls' in message && message.tool_calls ? [JSON.stringify(message.tool_calls)] : []),
+    ...('tool_calls' in message && message.tool_calls ? [jsonOf(message.tool_calls)] : []),
   ]);
-  return [...shown, ...(tools ? [JSON.stringify(tools)] : [])].join(' ');
+  return [...shown, ...(tools ? [jsonOf(tools)] : [])].join(' ');
 }
 
 function textOf(content: ChatRequest['messages'][number]['content']): string {
   if (typeof content === 'string') return content;
   return (content ?? []).map((part) => ('text' in part ? part.text : '')).join(' ');
+}
+
+/** What is nested too deeply to be written can't be counted, and went to no provider either. */
+function jsonOf(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return '';
+  }
 }
