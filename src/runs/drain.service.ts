@@ -42,7 +42,13 @@ export class DrainService implements BeforeApplicationShutdown {
   track(request: Request, response: Response, next: NextFunction) {
     if (this.isLeaving) response.setHeader('Connection', 'close');
     this.responses.add(response);
-    response.once('close', () => this.responses.delete(response));
+    // A pipelined response whose turn never came is closed by its socket alone.
+    const over = () => {
+      this.responses.delete(response);
+      request.socket.off('close', over);
+    };
+    response.once('close', over);
+    request.socket.once('close', over);
     response.once('finish', () => {
       // Nest calls the connection of an event stream keep-alive, whatever was agreed.
       const isLast = this.isLeaving || request.headers.connection?.toLowerCase() === 'close';

@@ -230,6 +230,18 @@ describe('SIGTERM', () => {
     expect(upstream.requests[0]).toMatchObject({ sent: textOf(60), closedEarly: false });
   });
 
+  it('does not wait for pipelined requests that were left before their turn', async () => {
+    const port = await start({ delay: 0, drain: 20_000 });
+    const request = 'GET /v1/chat/stream?q=hi&model=stall HTTP/1.1\r\nHost: localhost\r\n\r\n';
+    const socket = connect(port, '127.0.0.1').on('error', () => undefined);
+    socket.write(request.repeat(3));
+    await once(socket, 'data');
+    socket.resetAndDestroy();
+    const { code, ms } = await terminate();
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(10_000);
+  });
+
   it('ends at once when there is nothing to wait for', async () => {
     await start({ delay: 0, drain: 25_000 });
     const { code, ms } = await terminate();
