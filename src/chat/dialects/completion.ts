@@ -49,8 +49,8 @@ export function assembleCompletion(entries: readonly Entry[]): ChatCompletion {
 /** Adds a delta to what came before it: pieces of text are joined, lists go on or by their index. */
 function merge(into: Fields, delta: Fields) {
   for (const [key, value] of Object.entries(delta)) {
-    // It would reach the prototype of every object.
-    if (key === '__proto__') continue;
+    // What is inherited is not of this answer, and would reach every object.
+    if (key in into && !Object.hasOwn(into, key)) continue;
     const before = into[key];
     if (value === null || value === undefined) {
       into[key] ??= value;
