@@ -31,6 +31,7 @@ describe(streamLines.name, () => {
   it('reads a last line without an end, as some servers send it', async () => {
     expect(await frames('data: {"id":"a"}\n\ndata: [DONE]')).toHaveLength(1);
     expect(await frames('data: {"id":"a"}\n\ndata: {"id":"b"}')).toHaveLength(2);
+    expect(await frames('data: {"id":"a"}\n\ndata: {"id":"b"}\n')).toHaveLength(2);
     await expect(frames('data: {"error":"full"}')).rejects.toMatchObject({
       code: 'provider_error',
       message: 'full',

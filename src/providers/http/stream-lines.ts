@@ -52,8 +52,8 @@ export function streamLines<T>(
       });
       response.on('end', () => {
         try {
-          // Some servers leave out the end of their last line. One that was cut can't be read.
-          if (lines.pendingLength > 0) lines.push(LINE_ENDS);
+          // Some servers leave out the end of their last event. One that was cut can't be read.
+          lines.push(LINE_ENDS);
           subscriber.complete();
         } catch (error) {
           const cut = error instanceof ChatError && error.code === 'provider_malformed';
