@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import { eventually } from '../support/eventually.js';
 import { open, type HttpCall, type OpenOptions } from '../support/http.js';
 import { answerOf, runIdOf, settled, stateOf, view } from '../support/runs.js';
 import { parseSse } from '../support/sse.js';
