@@ -50,7 +50,8 @@ describeStores('policies', (store) => {
     cluster = await store.start({
       OPENAI_BASE_URL: `${upstream.url}/v1`,
       MAX_GRACE_SECONDS: 2,
-      RUN_RETENTION_SECONDS: 3,
+      // With Redis no run is forgotten before a lease is over.
+      RUN_RETENTION_SECONDS: 5,
     });
   });
   afterAll(() => cluster.close());
@@ -94,10 +95,13 @@ describeStores('policies', (store) => {
 
   it('with grace=2 is open 1.5 s after the last viewer left, and closed by 3 s', async () => {
     const left = await leave(cluster.here.port, 'stall', 'grace=2');
+    // MAX_GRACE_SECONDS makes it the same.
+    const capped = await leave(cluster.here.port, 'stall_after-4', 'grace=100');
     await sleep(1_500);
-    expect(left.request.closedEarly).toBe(false);
+    expect(upstream.closedEarly).toBe(0);
     expect((await stateOf(cluster.there.port, left.id)).body.status).toBe('running');
     expect(await stoppedAfter(left)).toBeLessThan(3_000);
+    expect(await stoppedAfter(capped)).toBeLessThan(3_000);
 
     await settled(cluster.there.port, left.id);
     for (const { port } of cluster.instances) {
@@ -110,7 +114,7 @@ describeStores('policies', (store) => {
     const late = open({ port: cluster.there.port, path, headers: cursor });
     await late.ended;
     expect(eventsOf(late).at(-1)!.event).toBe('cancelled');
-    expect(upstream.requests).toHaveLength(1);
+    expect(upstream.requests).toHaveLength(2);
   });
 
   it('with grace=2 a return at 1.5 s keeps it, and the clock starts anew', async () => {
@@ -143,13 +147,6 @@ describeStores('policies', (store) => {
     expect(upstream.requests).toHaveLength(1);
   });
 
-  it('caps a grace at MAX_GRACE_SECONDS', async () => {
-    const left = await leave(cluster.here.port, 'stall', 'grace=100');
-    const after = await stoppedAfter(left);
-    expect(after).toBeGreaterThan(1_500);
-    expect(after).toBeLessThan(3_500);
-  });
-
   it('takes the policy from the query too, for EventSource', async () => {
     const path = '/v1/chat/stream?q=hi&model=text_tokens-40_ms-10&on_disconnect=continue';
     const call = open({ port: cluster.here.port, path });
@@ -168,7 +165,7 @@ describeStores('policies', (store) => {
     expect(await late.ended).toBe('complete');
     expect(late.text()).toBe(textOf(40));
 
-    await sleep(Date.parse(ended_at!) + 2_000 - Date.now());
+    await sleep(Date.parse(ended_at!) + 4_000 - Date.now());
     for (const { port } of cluster.instances) expect((await stateOf(port, id)).status).toBe(200);
     await sleep(2_000);
     for (const { port } of cluster.instances) {
