@@ -55,9 +55,6 @@ export class ChatService {
     expectFit: (run: Run) => void,
   ): Promise<Viewer | undefined> {
     const run = await this.runs.get(runId, ownerOf(response.req));
-    if (!run.isKept) {
-      throw new ChatError('resume_gap', "The run's events are no longer kept.");
-    }
     expectFit(run);
     const place = run.locate(seq);
     if (place === 'ahead') {
@@ -66,7 +63,9 @@ export class ChatService {
     return place === 'end' ? undefined : this.view(run, response, seq);
   }
 
+  /** @throws {ChatError} `resume_gap` */
   private view(run: Run, response: Response, seq = 0): Viewer {
+    if (!run.isKept) throw new ChatError('resume_gap', "The run's events are no longer kept.");
     const { HEARTBEAT_MS: heartbeatMs, WRITE_TIMEOUT_MS: writeTimeoutMs } = this.config;
     const viewer = new Viewer(run, response, { heartbeatMs, writeTimeoutMs }, seq);
     // Such a response may be ended already, and takes no header.

@@ -131,9 +131,7 @@ export class LocalRun implements Run {
   }
 
   locate(seq: number) {
-    const { length } = this.log.entries;
-    if (seq > length) return 'ahead';
-    return this.log.terminal && seq === length ? 'end' : 'within';
+    return this.log.locate(seq);
   }
 
   get state(): RunState {

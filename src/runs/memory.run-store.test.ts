@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { NEVER } from 'rxjs';
+import { ChatError } from '../errors/chat-error.js';
 import { LocalRun } from './local.run.js';
 import { MemoryRunStore } from './memory.run-store.js';
 
@@ -21,6 +22,18 @@ function addRun(store: MemoryRunStore): LocalRun {
 }
 
 describe(MemoryRunStore.name, () => {
+  it('should keep of an ended run what can be viewed, and not its request', async () => {
+    const store = new MemoryRunStore(STORE);
+    const run = addRun(store);
+    await run.fail(new ChatError('internal', 'It failed.'));
+
+    const found = await store.find(run.id);
+    const { id, log, state } = run;
+    expect(found).toMatchObject({ id, log, state, isKept: true });
+    expect(found).not.toBeInstanceOf(LocalRun);
+    expect(found!.locate(log.entries.length)).toBe('end');
+  });
+
   it('should tell whoever links a chat what it showed before', async () => {
     const store = new MemoryRunStore(STORE);
     const [first, second] = [addRun(store), addRun(store)];

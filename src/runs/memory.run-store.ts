@@ -97,13 +97,14 @@ export class MemoryRunStore implements RunStore {
   private retain(run: LocalRun) {
     this.active.delete(run.id);
     if (!this.runs.has(run.id)) return;
+    this.runs.set(run.id, ended(run, run.log));
     this.ended.set(run.id, Date.now() + this.retention.retentionMs);
     this.kept.set(run.id, run.size);
     this.keptSize += run.size;
     for (const id of this.kept.keys()) {
       if (this.keptSize <= this.retention.maxSize) break;
       this.drop(id);
-      this.runs.set(id, withoutEntries(this.runs.get(id)!));
+      this.runs.set(id, ended(this.runs.get(id)!));
     }
     this.sweep();
   }
@@ -144,17 +145,20 @@ export class MemoryRunStore implements RunStore {
   }
 }
 
-/** What is left of a run when its entries had to go. Those who view it still have them. */
-function withoutEntries({ id, owner, choices, state }: Run): Run {
+/**
+ * What is kept of a run that has ended: nothing of its request, which can be larger than all else.
+ * @param log undefined when the entries had to go; those who view the run still have them
+ */
+function ended({ id, owner, choices, state }: Run, log?: RunLog): Run {
   return {
     id,
     owner,
     choices,
     state,
-    log: new RunLog({ type: 'cancelled', data: { usage: null } }),
+    log: log ?? new RunLog(),
     activity: EMPTY,
-    locate: () => 'within',
-    isKept: false,
+    locate: (seq) => log?.locate(seq) ?? 'within',
+    isKept: log !== undefined,
     cancel: () => Promise.resolve(),
   };
 }

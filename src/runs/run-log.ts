@@ -24,6 +24,13 @@ export class RunLog extends Subject<Draft> {
     return this.entries.length > 0;
   }
 
+  /** Where a cursor stands: ahead of the log, at its very end, or where there is more to come. */
+  locate(seq: number): 'ahead' | 'end' | 'within' {
+    const { length } = this.entries;
+    if (seq > length) return 'ahead';
+    return this.terminal && seq === length ? 'end' : 'within';
+  }
+
   open() {
     if (this.isOpen || !this.first) return;
     this.append(this.first);

@@ -487,6 +487,25 @@ describeStores('runs whose events had to go', (store) => {
       await cluster.close();
     }
   });
+
+  it(`answer ${status} to their idempotency key`, async () => {
+    const cluster = await store.start({
+      OPENAI_BASE_URL: `${upstream.url}/v1`,
+      MAX_RETAINED_BYTES: 0,
+    });
+    try {
+      const send = () =>
+        ask(cluster.here.port, 'text', { headers: { 'idempotency-key': 'one of these runs' } });
+      const first = send();
+      await first.ended;
+      const again = send();
+      expect(await again.status).toBe(status);
+      await again.ended;
+      if (status === 200) expect(again.text()).toBe(first.text());
+    } finally {
+      await cluster.close();
+    }
+  });
 });
 
 /** Mulberry32: the same numbers from 0 to 1 in every run of the test. */
