@@ -1,9 +1,13 @@
+import { Logger } from '@nestjs/common';
 import type { Response } from 'express';
+import { map } from 'rxjs';
 import type { Entry } from '../runs/entry.js';
 import type { Run } from '../runs/run.js';
 import type { Encoder, WrittenDialect } from './dialects/dialect.js';
 import { cancelled } from './dialects/openai.dialect.js';
 import type { Viewer } from './viewer.js';
+
+const logger = new Logger('ResponseWriter');
 
 /** What keeps caches and proxies from holding a stream back. */
 const STREAM_HEADERS = {
@@ -28,17 +32,26 @@ export function writeResponse(
     if (response.closed) resolve();
     response.once('close', resolve);
     const encoder = dialect.open(viewer.run);
-    viewer.batches.subscribe({
-      next: (batch) => {
+    const texts = viewer.batches.pipe(
+      map((batch) => {
         if (!last) replaySilently(encoder, viewer.run, batch[0]);
         last = batch.at(-1) ?? last;
         const shown = batch.map((entry) => encoder.encode(entry)).join('');
         // A dialect may show nothing of what goes on, such as of the pieces of a tool call.
         const isSilent = performance.now() - wroteAt >= viewer.heartbeatMs;
-        const text = shown === '' && (isSilent || batch.length === 0) ? encoder.heartbeat : shown;
+        return shown === '' && (isSilent || batch.length === 0) ? encoder.heartbeat : shown;
+      }),
+    );
+    texts.subscribe({
+      next: (text) => {
         if (text === '') return;
         wroteAt = performance.now();
         response.write(text);
+      },
+      // What can't be encoded, such as JSON nested too deeply to be written, ends this response alone.
+      error: (error: unknown) => {
+        logger.error(error);
+        response.destroy();
       },
       complete: () => {
         const broken = dialect.onFailure === 'break-off' && last?.type !== 'done';
