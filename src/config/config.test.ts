@@ -21,6 +21,7 @@ describe('the environment', () => {
     ['HEARTBEAT_MS', 'soon'],
     ['OPENAI_BASE_URL', 'file:///etc/passwd'],
     ['ON_DISCONNECT', 'never'],
+    ['MAX_GRACE_SECONDS', '2147484'],
     ['DEMO', 'yes'],
     ['REDIS_URL', 'http://localhost'],
   ])('names a bad %s and what was expected, and never the value', (name, value) => {

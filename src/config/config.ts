@@ -6,6 +6,8 @@ import { isLoopback } from './loopback.js';
 const text = z.string().optional();
 const url = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }).optional();
 const MEBIBYTE = 2 ** 20;
+/** What a timer can count in milliseconds. */
+const MAX_SECONDS = Math.floor((2 ** 31 - 1) / 1000);
 
 const onOff = z
   .enum(['on', 'off'], { error: 'expected on or off' })
@@ -68,8 +70,8 @@ const environment = z
     MAX_RUN_BYTES: whole(64 * MEBIBYTE),
 
     ON_DISCONNECT: z.string().regex(POLICY, { error: EXPECTED_POLICY }).default('cancel'),
-    MAX_GRACE_SECONDS: whole(300, 0),
-    RUN_RETENTION_SECONDS: whole(600, 0, 2 ** 31 / 1000 - 1),
+    MAX_GRACE_SECONDS: whole(300, 0, MAX_SECONDS),
+    RUN_RETENTION_SECONDS: whole(600, 0, MAX_SECONDS),
     MAX_RETAINED_BYTES: whole(64 * MEBIBYTE, 0),
 
     REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'expected a redis or rediss URL' }).optional(),
