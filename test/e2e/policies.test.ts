@@ -93,6 +93,31 @@ describeStores('policies', (store) => {
     expect(request.closedEarly).toBe(true);
   });
 
+  /** The statuses of a run near the end of its retention, asked for while other tests go on. */
+  let retained: Promise<{ before: number[]; after: number[] }>;
+
+  it('with continue runs to its end unseen, and can be read then', async () => {
+    const { id, request } = await leave(cluster.here.port, 'text_tokens-40_ms-10', 'continue');
+    const { ended_at } = await settled(cluster.there.port, id);
+    expect(request).toMatchObject({ sent: textOf(40), closedEarly: false });
+
+    const late = view(cluster.there.port, id, { query: 'format=plain' });
+    expect(await late.ended).toBe('complete');
+    expect(late.text()).toBe(textOf(40));
+
+    const statuses = async (at: number) => {
+      await sleep(Date.parse(ended_at!) + at - Date.now());
+      const headers = { 'last-event-id': `${id}:3` };
+      const paths = [`/v1/runs/${id}`, `/v1/runs/${id}/events`, '/v1/chat/stream?q=hi'];
+      return Promise.all(
+        cluster.instances.flatMap(({ port }) =>
+          paths.map((path) => open({ port, path, headers }).status),
+        ),
+      );
+    };
+    retained = statuses(4_000).then(async (before) => ({ before, after: await statuses(6_000) }));
+  });
+
   it('with grace=2 is open 1.5 s after the last viewer left, and closed by 3 s', async () => {
     const left = await leave(cluster.here.port, 'stall', 'grace=2');
     // MAX_GRACE_SECONDS makes it the same.
@@ -156,28 +181,6 @@ describeStores('policies', (store) => {
     expect(await settled(cluster.there.port, id)).toMatchObject({ status: 'completed' });
   });
 
-  it('with continue runs to its end unseen, can be read then, and is forgotten after its time', async () => {
-    const { id, request } = await leave(cluster.here.port, 'text_tokens-40_ms-10', 'continue');
-    const { ended_at } = await settled(cluster.there.port, id);
-    expect(request).toMatchObject({ sent: textOf(40), closedEarly: false });
-
-    const late = view(cluster.there.port, id, { query: 'format=plain' });
-    expect(await late.ended).toBe('complete');
-    expect(late.text()).toBe(textOf(40));
-
-    await sleep(Date.parse(ended_at!) + 4_000 - Date.now());
-    for (const { port } of cluster.instances) expect((await stateOf(port, id)).status).toBe(200);
-    await sleep(2_000);
-    for (const { port } of cluster.instances) {
-      const cursor = { 'last-event-id': `${id}:3` };
-      expect((await stateOf(port, id)).status).toBe(404);
-      expect(await view(port, id).status).toBe(404);
-      const path = '/v1/chat/stream?q=hi';
-      expect(await open({ port, path, headers: cursor }).status).toBe(404);
-    }
-    expect(upstream.requests).toHaveLength(1);
-  });
-
   it.each([
     '',
     'Cancel',
@@ -196,6 +199,12 @@ describeStores('policies', (store) => {
       body: { error: { code: 'invalid_request', param: 'on_disconnect' } },
     });
     expect(upstream.requests).toHaveLength(0);
+  });
+
+  it('forgets a run after RUN_RETENTION_SECONDS, and not before', async () => {
+    const { before, after } = await retained;
+    expect(before).toEqual(before.map(() => 200));
+    expect(after).toEqual(after.map(() => 404));
   });
 
   it('refuses a bad policy in the header, on every route that starts runs', async () => {
