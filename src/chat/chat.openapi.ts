@@ -32,8 +32,9 @@ data: {"finish_reason":"stop","model":"openai/gpt-4o-mini","usage":{"prompt_toke
 `;
 
 const EVENTS_DESCRIPTION = `Server-sent events. Text deltas are unnamed events; \`start\` is the first,
-\`reasoning\`, \`refusal\` and \`tool_call\` come as they are generated, and the last is exactly one of
-\`done\`, \`cancelled\` and \`error\` (\`{"code","message","retryable","usage"}\`). Comments are heartbeats.`;
+\`reasoning\`, \`refusal\`, \`tool_call\` and \`delta\` (what else there is, such as audio) come as they are
+generated, and the last is exactly one of \`done\`, \`cancelled\` and \`error\`
+(\`{"code","message","retryable","usage"}\`). Comments are heartbeats.`;
 
 export const RUN_HEADERS = {
   'Sluice-Run-Id': { description: 'The run that this response shows.', schema: { type: 'string' } },

@@ -2,6 +2,7 @@ import type { Response } from 'express';
 import { Observable, Subscription, type Subscriber } from 'rxjs';
 import { contentOf, isTerminal, type Entry, type Terminal } from '../runs/entry.js';
 import type { Run } from '../runs/run.js';
+import { writeWholeChunks } from '../http/whole-chunks.js';
 import { isClientGone, onClientGone } from './client-gone.js';
 
 /** A viewer hands over about this much and waits until the response took it, in characters. */
@@ -123,6 +124,7 @@ export class Viewer {
     subscriber.add(() => this.release());
     this.holding.add(() => subscriber.complete());
 
+    writeWholeChunks(response);
     // Node counts every byte that the client takes as activity, also within one write.
     response.setTimeout(writeTimeoutMs, () => {
       if (response.writableLength > 0) response.destroy();
@@ -142,9 +144,15 @@ export class Viewer {
     if (terminal && start >= entries.length) return [{ ...terminal, seq: start }];
     let length = 0;
     while (this.cursor < entries.length && length < BATCH_LENGTH) {
-      length += ENTRY_OVERHEAD + contentOf(entries[this.cursor]!).length;
+      length += lengthOf(entries[this.cursor]!);
       this.cursor += 1;
     }
     return entries.slice(start, this.cursor);
   }
+}
+
+/** About how many characters an entry becomes. */
+function lengthOf(entry: Entry): number {
+  const content = entry.type === 'delta' ? JSON.stringify(entry.data) : contentOf(entry);
+  return ENTRY_OVERHEAD + content.length;
 }

@@ -1,22 +1,40 @@
 import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import type { CompletionUsage } from 'openai/resources/completions';
 
-type ToolCall = ChatCompletionChunk.Choice.Delta.ToolCall;
+type Logprobs = Partial<ChatCompletionChunk.Choice.Logprobs>;
+
+/** A piece of a tool call as services really send it. */
+export interface ToolCallPiece {
+  index?: number;
+  id?: string | null;
+  type?: string | null;
+  function?: { name?: string | null; arguments?: string | object | null } | null;
+}
+
+interface ContentPart {
+  type: string;
+  text?: string;
+  thinking?: string | ContentPart[];
+}
 
 /** A delta as services really send it, with reasoning under either of two names. */
 export interface Delta {
-  role?: string;
-  content?: string | null;
+  role?: string | null;
+  /** Mistral's models that reason give a list of parts. */
+  content?: string | ContentPart[] | null;
   reasoning_content?: string | null;
   reasoning?: string | null;
   refusal?: string | null;
-  tool_calls?: (Omit<ToolCall, 'index'> & { index?: number })[] | null;
+  tool_calls?: ToolCallPiece[] | null;
+  /** What OpenAI had before `tool_calls`. */
+  function_call?: ToolCallPiece['function'];
 }
 
 export interface UpstreamChoice {
   index?: number;
   /** Azure's async filter frames have none. */
   delta?: Delta | null;
+  logprobs?: Logprobs | null;
   finish_reason?: string | null;
 }
 
@@ -29,6 +47,8 @@ export interface UpstreamChunk {
   object?: string;
   created?: number;
   model?: string;
+  system_fingerprint?: string | null;
+  service_tier?: string | null;
   choices?: UpstreamChoice[] | null;
   usage?: Partial<CompletionUsage> | null;
 }
@@ -41,6 +61,32 @@ export function hasContent(delta: Delta | null | undefined): boolean {
       delta.reasoning_content ||
       delta.reasoning ||
       delta.refusal ||
-      delta.tool_calls?.length),
+      delta.tool_calls?.length ||
+      delta.function_call ||
+      otherContent(delta)),
   );
+}
+
+const KNOWN_FIELDS = new Set([
+  'role',
+  'content',
+  'reasoning_content',
+  'reasoning',
+  'refusal',
+  'tool_calls',
+  'function_call',
+]);
+
+/** What a delta carries in fields that are not named here, such as audio, images or annotations. */
+export function otherContent(delta: Delta): Record<string, unknown> | undefined {
+  const others = Object.entries(delta).filter(
+    ([name, value]) => !KNOWN_FIELDS.has(name) && isContent(value),
+  );
+  return others.length > 0 ? Object.fromEntries(others) : undefined;
+}
+
+/** Numbers and booleans are notes on a delta, such as Mistral's `index`. */
+function isContent(value: unknown): boolean {
+  if (typeof value === 'string') return value !== '';
+  return typeof value === 'object' && value !== null && Object.keys(value).length > 0;
 }

@@ -10,6 +10,8 @@ export type RunEvent =
   | { type: 'start'; data: { id: string; model: string; created: number } }
   | { type: 'message' | 'reasoning' | 'refusal'; data: { content: string } }
   | { type: 'tool_call'; data: ToolCallDelta }
+  /** What else was generated, such as audio: the fields of OpenAI's delta that have no event here. */
+  | { type: 'delta'; data: Record<string, unknown> }
   | Terminal;
 
 /** The last event of a run; there is exactly one. */
@@ -59,7 +61,15 @@ export function countsOf({ source, ...counts }: Usage): CompletionUsage {
 }
 
 /** What was generated with this event: text, or a piece of a tool call's arguments. */
-export function contentOf({ data }: RunEvent): string {
-  if ('content' in data) return data.content;
-  return 'arguments' in data ? data.arguments : '';
+export function contentOf({ type, data }: RunEvent): string {
+  switch (type) {
+    case 'message':
+    case 'reasoning':
+    case 'refusal':
+      return data.content;
+    case 'tool_call':
+      return data.arguments;
+    default:
+      return '';
+  }
 }

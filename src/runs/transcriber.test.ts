@@ -68,6 +68,37 @@ describe(Transcriber, () => {
       ]);
     });
 
+    it('should be a tool call for what OpenAI had before tool calls', () => {
+      const call = (name: string | undefined, json: string) =>
+        chunk([choice({ function_call: { name, arguments: json } })]);
+      expect(
+        eventsOf([call('f', ''), call(undefined, '{}'), chunk([finish('function_call')])]),
+      ).toEqual([
+        { type: 'tool_call', data: { index: 0, name: 'f', arguments: '' } },
+        { type: 'tool_call', data: { index: 0, arguments: '{}' } },
+      ]);
+    });
+
+    it('should be a delta for content that has no other event, at once', () => {
+      const audio = { id: 'audio_1', data: 'UklGRg==' };
+      const transcriber = new Transcriber('test/gpt', 1);
+      const add = (delta: object, reason: string | null = null) => {
+        const frame = chunk([choice(delta, reason)]);
+        return transcriber.add({ chunk: frame, json: JSON.stringify(frame) });
+      };
+      expect(add({ role: 'assistant', content: '', images: [], x_index: 3, x_on: true })).toEqual(
+        [],
+      );
+      const [event] = add({ content: null, audio });
+      expect(event).toMatchObject({ type: 'delta', data: { audio } });
+      expect(event!.chunks).toHaveLength(2);
+      expect(add({ content: 'Hi', annotations: [1] }).map(({ type }) => type)).toEqual(['message']);
+
+      const [last] = add({ annotations: [1] }, 'stop');
+      expect(outputOf([last!]).map(({ choices }) => choices[0]!.finish_reason)).toEqual([null]);
+      expect(outputOf([transcriber.end()]).map(({ choices }) => choices[0])).toEqual([finish()]);
+    });
+
     it('should number tool calls by their place where upstream does not', () => {
       const tool_calls = [{ function: { name: 'f' } }, { function: { name: 'g' } }];
       const [f, g] = eventsOf([chunk([choice({ tool_calls })]), chunk([finish('tool_calls')])]);
@@ -185,6 +216,23 @@ describe(Transcriber, () => {
       expect(outputOf(drafts)[1]).not.toHaveProperty('prompt_filter_results');
     });
 
+    it('should not have what the schema forbids', () => {
+      const drafts = transcribe([
+        chunk([text('a')], { system_fingerprint: null, service_tier: 'on_demand' }),
+        chunk([text('b')], { system_fingerprint: 'fp', service_tier: null }),
+        chunk([finish('eos')], { system_fingerprint: 'fp', service_tier: 'flex' }),
+        chunk([], { system_fingerprint: null, usage: { prompt_tokens: 1 } }),
+      ]);
+      expect(outputOf(drafts)).toEqual([
+        chunk([text('a')]),
+        chunk([text('b')], { system_fingerprint: 'fp', service_tier: null }),
+        chunk([finish('stop')], { system_fingerprint: 'fp', service_tier: 'flex' }),
+      ]);
+      const { data, usageChunk } = drafts.at(-1) as Draft & { type: 'done' };
+      expect(data.finish_reason).toBe('stop');
+      expect(usageChunk).toEqual(chunk([]));
+    });
+
     it('should be given what the schema requires: an index, a delta, a finish reason', () => {
       const drafts = transcribe([
         { ...HEAD, model: 'gpt', choices: [{ delta: { tool_calls: [{ function: {} }] } }] },
@@ -192,7 +240,11 @@ describe(Transcriber, () => {
         chunk([finish()]),
       ]);
       expect(outputOf(drafts).map(({ choices }) => choices[0])).toEqual([
-        { index: 0, delta: { tool_calls: [{ index: 0, function: {} }] }, finish_reason: null },
+        {
+          index: 0,
+          delta: { tool_calls: [{ index: 0, type: 'function', function: {} }] },
+          finish_reason: null,
+        },
         { index: 0, delta: {}, finish_reason: null },
         finish(),
       ]);
@@ -228,6 +280,14 @@ describe(Transcriber, () => {
       const transcriber = new Transcriber('test/gpt', 1);
       transcriber.add({ chunk: chunk([text('a')], { usage: null }) });
       expect(transcriber.usage).toBeNull();
+    });
+
+    it('should not have a null where a service counts no details', () => {
+      const transcriber = new Transcriber('test/gpt', 1);
+      const counts = { prompt_tokens: 3, completion_tokens: 5, total_tokens: null };
+      const usage = { ...counts, prompt_tokens_details: null } as unknown as UpstreamChunk['usage'];
+      transcriber.add({ chunk: { choices: [], usage } });
+      expect(transcriber.usage).toEqual({ ...counts, total_tokens: 8, source: 'provider' });
     });
 
     it('should be the last count, with the sum that some services leave out', () => {

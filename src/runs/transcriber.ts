@@ -4,18 +4,18 @@ import type { CompletionUsage } from 'openai/resources/completions';
 import { Subject } from 'rxjs';
 import { ChatError } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
-import type { UpstreamChoice, UpstreamChunk, Delta } from '../providers/chunk.js';
+import { otherContent, type UpstreamChunk } from '../providers/chunk.js';
 import type { Draft, OutputChunk, Terminal, Usage } from './entry.js';
-
-type Choice = ChatCompletionChunk.Choice;
-type FinishReason = Choice['finish_reason'];
+import { isStandard, toStandard, type Choice } from './standard-choice.js';
 
 const OBJECT = 'chat.completion.chunk';
 
+const SERVICE_TIERS = new Set(['auto', 'default', 'flex', 'scale', 'priority']);
+
 /**
  * Turns one provider's chunks into a run's events, and into chunks that every client of OpenAI's
- * dialect can read: one `id` and `created` throughout, a delta in every choice, one finish reason a
- * choice and none on a chunk with content, usage apart. A chunk that is so already stays the JSON
+ * dialect can read: OpenAI's schema, one `id` and `created` throughout, one finish reason a choice and
+ * none on a chunk with content, usage apart. A chunk that is so already stays the JSON
  * that upstream wrote.
  */
 export class Transcriber {
@@ -26,7 +26,7 @@ export class Transcriber {
   private identity?: Pick<ChatCompletionChunk, 'id' | 'created' | 'object' | 'model'>;
   private lastWithUsage?: UpstreamChunk;
   /** What frames without choices say, such as Azure's prompt filter: it travels with the next. */
-  private extras?: Omit<UpstreamChunk, 'usage'>;
+  private extras?: Omit<ChatCompletionChunk, 'usage'>;
   /** Chunks without content: they travel with the next event. */
   private pending: OutputChunk[] = [];
 
@@ -44,18 +44,22 @@ export class Transcriber {
     return this.lastWithUsage ? { ...usageOf(this.lastWithUsage), source: 'provider' } : null;
   }
 
-  /** @returns the events that the frame amounts to, in order; none while it has no content */
+  /**
+   * @returns the events that the frame amounts to, in order; none while it has no content
+   * @throws {ChatError} `provider_error` when a finish reason says that the answer failed
+   */
   add({ chunk, json }: Frame): Draft[] {
     if (chunk.usage) this.lastWithUsage = chunk;
-    const { choices } = chunk;
-    if (!Array.isArray(choices) || choices.length === 0) {
-      if (!chunk.usage) this.extras = { ...this.extras, ...withoutUsage(chunk) };
+    const { choices: given } = chunk;
+    if (!Array.isArray(given) || given.length === 0) {
+      if (!chunk.usage) this.extras = { ...this.extras, ...standardFields(chunk) };
       return [];
     }
-    const events = choices.flatMap(({ delta }) => eventsOf(delta));
+    const choices: Choice[] = given.every(isStandard) ? given : given.map(toStandard);
+    const events = choices.flatMap(eventsOf);
     const finishing = choices.filter((choice) => this.finishes(choice));
     const together = events.length > 0 ? [] : finishing;
-    if (this.isClean(chunk, choices, together)) {
+    if (choices === given && this.isClean(chunk, choices, together)) {
       this.send(json ?? (chunk as ChatCompletionChunk), events);
     } else {
       const clean = this.clean(chunk, choices, together);
@@ -80,7 +84,7 @@ export class Transcriber {
       type: 'done',
       data: { finish_reason: this.finishReasons.get(0)!, model: this.target, usage: this.usage },
       chunks: this.pending,
-      usageChunk: { ...withoutUsage(this.lastWithUsage ?? {}), ...this.identity!, choices: [] },
+      usageChunk: { ...standardFields(this.lastWithUsage ?? {}), ...this.identity!, choices: [] },
     };
   }
 
@@ -94,107 +98,109 @@ export class Transcriber {
   }
 
   /** Whether a choice ends with this chunk; some services repeat the reason. */
-  private finishes({ index = 0, finish_reason }: UpstreamChoice): boolean {
+  private finishes({ index, finish_reason }: Choice): boolean {
     if (!finish_reason || this.finishReasons.has(index)) return false;
     this.finishReasons.set(index, finish_reason);
     return true;
   }
 
   /** @param finishing the choices that may have a finish reason */
-  private isClean(
-    chunk: UpstreamChunk,
-    choices: UpstreamChoice[],
-    finishing: UpstreamChoice[],
-  ): boolean {
-    this.identity ??= {
-      id: chunk.id || `chatcmpl-${randomUUID()}`,
-      object: OBJECT,
-      created: chunk.created || Math.floor(Date.now() / 1000),
-      model: chunk.model || this.target,
-    };
+  private isClean(chunk: UpstreamChunk, choices: Choice[], finishing: Choice[]): boolean {
+    this.identity ??= identityOf(chunk, this.target);
     return (
       chunk.id === this.identity.id &&
       chunk.created === this.identity.created &&
       chunk.object === OBJECT &&
-      Boolean(chunk.model) &&
+      isName(chunk.model) &&
+      chunk.system_fingerprint !== null &&
+      isServiceTier(chunk.service_tier) &&
       !chunk.usage &&
       !this.extras &&
-      choices.every(isComplete) &&
       choices.filter(({ finish_reason }) => finish_reason).length === finishing.length
     );
   }
 
   /** @param finishing the choices that keep their finish reason */
-  private clean(
-    chunk: UpstreamChunk,
-    choices: UpstreamChoice[],
-    finishing: UpstreamChoice[],
-  ): ChatCompletionChunk {
+  private clean(chunk: UpstreamChunk, choices: Choice[], finishing: Choice[]): ChatCompletionChunk {
     const { extras } = this;
+    const identity = (this.identity ??= identityOf(chunk, this.target));
     this.extras = undefined;
     return {
       ...extras,
-      ...withoutUsage(chunk),
-      ...this.identity!,
-      model: chunk.model || this.identity!.model,
-      choices: choices.map((choice) => ({
-        ...choice,
-        index: choice.index ?? 0,
-        delta: completeDelta(choice.delta),
-        finish_reason: finishing.includes(choice) ? (choice.finish_reason as FinishReason) : null,
-      })),
+      ...standardFields(chunk),
+      ...identity,
+      model: isName(chunk.model) ? chunk.model : identity.model,
+      choices: choices.map((choice) =>
+        finishing.includes(choice) ? choice : { ...choice, finish_reason: null },
+      ),
     };
   }
 }
 
-function eventsOf(delta: Delta | null | undefined): Draft[] {
-  if (!delta) return [];
+function identityOf({ id, created, model }: UpstreamChunk, target: string) {
+  return {
+    id: isName(id) ? id : `chatcmpl-${randomUUID()}`,
+    object: OBJECT,
+    created: created && Number.isInteger(created) ? created : Math.floor(Date.now() / 1000),
+    model: isName(model) ? model : target,
+  } as const;
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
+}
+
+function isServiceTier(value: UpstreamChunk['service_tier']): boolean {
+  return value == null || SERVICE_TIERS.has(value);
+}
+
+/** The events of one choice. */
+function eventsOf({ delta }: Choice): Draft[] {
   const events: Draft[] = [];
   const reasoning = delta.reasoning_content || delta.reasoning;
   if (reasoning) events.push({ type: 'reasoning', data: { content: reasoning } });
   if (delta.content) events.push({ type: 'message', data: { content: delta.content } });
   if (delta.refusal) events.push({ type: 'refusal', data: { content: delta.refusal } });
-  delta.tool_calls?.forEach(({ index, id, function: called }, position) => {
-    events.push({
-      type: 'tool_call',
-      data: {
-        index: index ?? position,
-        ...(id && { id }),
-        ...(called?.name && { name: called.name }),
-        arguments: called?.arguments ?? '',
-      },
-    });
-  });
-  return events;
+  delta.tool_calls?.forEach((call) => events.push(toolCall(call)));
+  if (delta.function_call) events.push(toolCall({ index: 0, function: delta.function_call }));
+  if (events.length > 0) return events;
+  const data = otherContent(delta);
+  return data ? [{ type: 'delta', data }] : events;
 }
 
-function withoutUsage({ usage, ...chunk }: UpstreamChunk): Omit<UpstreamChunk, 'usage'> {
-  return chunk;
+function toolCall({
+  index,
+  id,
+  function: called,
+}: ChatCompletionChunk.Choice.Delta.ToolCall): Draft {
+  return {
+    type: 'tool_call',
+    data: {
+      index,
+      ...(id && { id }),
+      ...(called?.name && { name: called.name }),
+      arguments: called?.arguments ?? '',
+    },
+  };
 }
 
-/** Whether a choice has all that OpenAI's schema requires of it. */
-function isComplete({ index, delta, finish_reason }: UpstreamChoice): boolean {
-  return (
-    typeof index === 'number' &&
-    delta != null &&
-    finish_reason !== undefined &&
-    (delta.tool_calls?.every((call) => typeof call.index === 'number') ?? true)
-  );
+/** A chunk's own fields without usage and without what OpenAI's schema forbids. */
+function standardFields({ usage, ...fields }: UpstreamChunk) {
+  if (typeof fields.system_fingerprint !== 'string') delete fields.system_fingerprint;
+  if (!isServiceTier(fields.service_tier)) delete fields.service_tier;
+  return fields as Omit<ChatCompletionChunk, 'usage'>;
 }
 
-function completeDelta(delta: Delta | null | undefined): Choice['delta'] {
-  const { tool_calls, ...rest } = delta ?? {};
-  const calls = tool_calls?.map((call, position) => ({ ...call, index: call.index ?? position }));
-  return { ...(rest as Choice['delta']), ...(calls && { tool_calls: calls }) };
-}
-
-function finishOnly({ index = 0, finish_reason }: UpstreamChoice): Choice {
-  return { index, delta: {}, logprobs: null, finish_reason: finish_reason as FinishReason };
+function finishOnly({ index, finish_reason }: Choice): Choice {
+  return { index, delta: {}, logprobs: null, finish_reason };
 }
 
 /** The usage with the three counts that clients rely on; some services leave out the sum. */
 function usageOf({ usage }: UpstreamChunk): CompletionUsage {
-  const { prompt_tokens = 0, completion_tokens = 0 } = usage!;
-  const { total_tokens = prompt_tokens + completion_tokens } = usage!;
-  return { ...usage, prompt_tokens, completion_tokens, total_tokens };
+  const given: Partial<CompletionUsage> = Object.fromEntries(
+    Object.entries<unknown>(usage!).filter(([, value]) => value !== null),
+  );
+  const { prompt_tokens = 0, completion_tokens = 0 } = given;
+  const { total_tokens = prompt_tokens + completion_tokens } = given;
+  return { ...given, prompt_tokens, completion_tokens, total_tokens };
 }

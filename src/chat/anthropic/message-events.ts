@@ -39,6 +39,8 @@ export class MessageEvents {
       case 'tool_call':
         this.hasCalled = true;
         return this.blocks.call(entry.data);
+      case 'delta':
+        return [];
       case 'done':
         return this.end(entry.data);
       case 'cancelled':

@@ -57,6 +57,7 @@ function open(run: Run, { route, model = modelOf(run) }: OllamaOptions): Encoder
   const encode = (entry: Entry): string => {
     switch (entry.type) {
       case 'start':
+      case 'delta':
         return '';
       case 'message':
       case 'refusal':

@@ -71,6 +71,8 @@ class UIEncoder implements Encoder {
         return this.say('reasoning', entry.data.content);
       case 'tool_call':
         return [...this.closeBlock(), ...this.call(entry.data)];
+      case 'delta':
+        return [];
       case 'done': {
         const { finish_reason, usage } = entry.data;
         return [

@@ -24,7 +24,7 @@ class Played {
   }
 
   get text(): string {
-    return this.deltas.map(({ content }) => content ?? '').join('');
+    return this.deltas.map(({ content }) => (content as string | null) ?? '').join('');
   }
 
   get finishReasons(): string[] {
@@ -199,7 +199,7 @@ describe(DemoProvider.name, () => {
       function: { name: 'weather_at', arguments: '' },
     });
     expect(calls.length).toBeGreaterThan(3);
-    const json = calls.map((call) => call.function!.arguments).join('');
+    const json = calls.map((call) => call.function!.arguments as string).join('');
     expect(JSON.parse(json)).toEqual({ location: 'some location' });
     expect(finishReasons).toEqual(['tool_calls']);
   });

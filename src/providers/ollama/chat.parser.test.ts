@@ -127,6 +127,17 @@ describe(chatParser.name, () => {
     expect(chunks[1]!.choices).toMatchObject([{ logprobs: { content: logprobs, refusal: null } }]);
   });
 
+  it('completes log probabilities, and overlooks what are none', () => {
+    const logprobsOf = (logprobs: unknown) =>
+      parse(JSON.stringify({ message: { content: 'a' }, logprobs })).chunks[1]!.choices![0]!
+        .logprobs;
+    expect(logprobsOf([{ token: 'a', logprob: -0.1 }])).toEqual({
+      content: [{ token: 'a', logprob: -0.1, bytes: null, top_logprobs: [] }],
+      refusal: null,
+    });
+    expect(logprobsOf([{ text: 'a' }])).toBeUndefined();
+  });
+
   it('overlooks blank lines', () => {
     expect(parsed('', ' ')).toEqual([]);
   });

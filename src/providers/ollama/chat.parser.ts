@@ -12,6 +12,13 @@ const toolCall = z.object({
   function: z.object({ name: z.string(), arguments: z.unknown().optional() }),
 });
 
+/** As in OpenAI's chunks, but that fields without a value are left out. */
+const tokenLogprob = z.object({
+  token: z.string(),
+  logprob: z.number(),
+  bytes: z.array(z.number()).nullable().default(null),
+});
+
 /** A line of Ollama's answer, as much of it as OpenAI's chunks can say. */
 const chatLine = z.object({
   error: z.unknown().optional(),
@@ -22,7 +29,10 @@ const chatLine = z.object({
       tool_calls: z.array(toolCall).nullish(),
     })
     .nullish(),
-  logprobs: z.array(z.unknown()).nullish(),
+  logprobs: z
+    .array(tokenLogprob.extend({ top_logprobs: z.array(tokenLogprob).default([]) }))
+    .nullish()
+    .catch(null),
   done: z.boolean().nullish(),
   done_reason: z.string().nullish(),
   prompt_eval_count: z.number().nullish(),
@@ -110,9 +120,8 @@ function deltaOf(message: ChatLine['message'], toolCallsBefore: number): Delta {
   };
 }
 
-/** Ollama's log probabilities have the form of OpenAI's. */
 function logprobsOf({ logprobs }: ChatLine): Logprobs | undefined {
-  return logprobs?.length ? { content: logprobs as Logprobs['content'], refusal: null } : undefined;
+  return logprobs?.length ? { content: logprobs, refusal: null } : undefined;
 }
 
 /** Ollama's other reasons, `load` and `unload`, end an answer without text. */
