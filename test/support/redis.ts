@@ -29,7 +29,12 @@ export async function startRedis(...args: string[]): Promise<RedisServer> {
   if (noRedis !== undefined) throw new Error(noRedis);
   const directory = await mkdtemp(join(tmpdir(), 'sluice-redis-'));
   const server = new RedisServer(await freePort(), directory, args);
-  await server.start();
+  try {
+    await server.start();
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
   return server;
 }
 
