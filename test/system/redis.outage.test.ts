@@ -169,15 +169,15 @@ describeRedis('Redis', () => {
       how: 'a replica',
       lasts: LEASE_MS,
       isReadable: true,
-      begin: ({ server }) => configure(server, ['REPLICAOF', '127.0.0.1', '1']),
-      end: ({ server }) => configure(server, ['REPLICAOF', 'NO', 'ONE']),
+      begin: ({ server }) => command(server, ['REPLICAOF', '127.0.0.1', '1']),
+      end: ({ server }) => command(server, ['REPLICAOF', 'NO', 'ONE']),
     },
     {
       how: 'full',
       lasts: LEASE_MS,
       isReadable: true,
-      begin: ({ server }) => configure(server, ['CONFIG', 'SET', 'maxmemory', '1']),
-      end: ({ server }) => configure(server, ['CONFIG', 'SET', 'maxmemory', '0']),
+      begin: ({ server }) => command(server, ['CONFIG', 'SET', 'maxmemory', '1']),
+      end: ({ server }) => command(server, ['CONFIG', 'SET', 'maxmemory', '0']),
     },
   ];
 
@@ -210,6 +210,9 @@ describeRedis('Redis', () => {
       const id = await runIdOf(live);
       const elsewhere = view(b.port, id);
       await elsewhere.until('data: {"content"');
+      const other = ask(a.port, 'clock', CONTINUE);
+      const leaving = view(b.port, await runIdOf(other));
+      await leaving.until('data: {"content"');
       expect([await ready(a), await ready(b)]).toEqual([
         [200, 'ok'],
         [200, 'ok'],
@@ -218,6 +221,7 @@ describeRedis('Redis', () => {
       await begin(line);
       await becomes(a, 200, 'degraded');
       await becomes(b, 503, 'degraded');
+      leaving.destroy();
       const plain = ask(a.port, 'text');
       const withKey = { headers: { 'idempotency-key': 'once' } };
       const keyed = await answerOf(ask(a.port, 'text', withKey));
@@ -255,6 +259,10 @@ describeRedis('Redis', () => {
         expect(viewer.text()).toBe(live.text());
       }
       expect(eventsOf(live).at(-1)!.event).toBe('done');
+      // Nobody follows what nobody views, also where they left meanwhile.
+      await eventually(async () => {
+        expect(await command(server, ['PUBSUB', 'CHANNELS', '*:grown'])).toEqual([]);
+      });
       expect((await delay) - (await control)).toBeLessThan(MAX_DELAY_MS);
     }, 40_000);
   });
@@ -275,11 +283,12 @@ describeRedis('Redis', () => {
   });
 });
 
-async function configure(server: RedisServer, command: string[]): Promise<void> {
+async function command(server: RedisServer, words: string[]): Promise<unknown> {
   const client = createClient({ url: server.url });
   await client.connect();
-  await client.sendCommand(command);
+  const reply = await client.sendCommand(words);
   client.destroy();
+  return reply;
 }
 
 /** The network before a Redis. */

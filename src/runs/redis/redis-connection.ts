@@ -97,6 +97,10 @@ export class RedisConnection {
   follow(channel: string, onMessage: (message: string) => void): () => void {
     let isFollowed = true;
     const tell = () => {
+      if (this.isSilent) {
+        this.waiting.add(tell);
+        return;
+      }
       const telling = isFollowed
         ? this.subscriber.subscribe(channel, onMessage)
         : this.subscriber.unsubscribe(channel, onMessage);
@@ -123,19 +127,19 @@ export class RedisConnection {
   }
 
   private async watch(): Promise<void> {
-    const probing = Promise.all([
+    const probes = [
       // Writes nothing, but is refused by a replica and by a Redis that is full.
       this.client.setRange(this.probeKey, 0, ''),
       this.subscriber.ping(),
-    ]);
+    ];
     try {
-      await within(PROBE_TIMEOUT_MS, probing);
+      await within(PROBE_TIMEOUT_MS, Promise.all(probes));
       this.up();
     } catch {
       this.down();
       // Nothing more is sent into the silence, or the sockets would not time out.
       this.isSilent = true;
-      await probing.catch(() => undefined);
+      await Promise.allSettled(probes);
       this.isSilent = false;
     }
     if (this.isClosed) return;
