@@ -27,6 +27,7 @@ export function assembleCompletion(entries: readonly Entry[]): ChatCompletion {
         const choice = choices.get(index) ?? {
           index,
           message: { role: 'assistant', content: null, refusal: null },
+          logprobs: null,
         };
         choices.set(index, choice);
         merge(choice.message, delta as Fields);
