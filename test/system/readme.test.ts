@@ -1,0 +1,102 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { spawn, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { text } from 'node:stream/consumers';
+import { DEMO_MODELS } from '../../src/providers/demo/demo-models.js';
+import { answerTo } from '../../src/providers/demo/texts.js';
+import { startInstance, type Instance } from '../support/instances.js';
+import { pathOf } from '../support/programs.js';
+
+interface Snippet {
+  title: string;
+  language: 'js' | 'sh' | 'python';
+  code: string;
+}
+
+/** What a page has and Node 20 has not. */
+const BROWSER = "import { EventSource } from 'eventsource';\n";
+
+/** How a snippet is run: it comes in on the standard input. */
+const INTERPRETERS: Record<Snippet['language'], [string, ...string[]]> = {
+  js: [process.execPath, '--input-type=module', '-'],
+  sh: ['bash'],
+  python: ['python3', '-'],
+};
+
+/** The snippets of the section "Use it", numbered within their headings. */
+function snippets(): Snippet[] {
+  const section = /\n## Use it\n(.*?)\n## /s.exec(readFileSync('README.md', 'utf8'))![1]!;
+  return section.split('\n### ').flatMap((part) => {
+    const heading = part.slice(0, part.indexOf('\n'));
+    return [...part.matchAll(/^```(js|sh|python)\n(.*?)^```$/gms)].map(
+      ([, language, code], at): Snippet => ({
+        title: `${heading} (${language}, ${at + 1})`,
+        language: language as Snippet['language'],
+        code: code!,
+      }),
+    );
+  });
+}
+
+/** Why a snippet can't be run on this machine. */
+function missing({ language, code }: Snippet): string | undefined {
+  if (language === 'sh') {
+    const program = ['bash', 'curl'].find((name) => pathOf(name) === undefined);
+    return program && `there is no ${program}`;
+  }
+  if (language === 'js') return undefined;
+  if (pathOf('python3') === undefined) return 'there is no python3';
+  const [, module = ''] = /^from (\w+) import/m.exec(code) ?? [];
+  const { status } = spawnSync('python3', ['-c', `import ${module}`], { stdio: 'ignore' });
+  return status === 0 ? undefined : `Python has no package ${module}`;
+}
+
+async function run({ language, code }: Snippet, port: number) {
+  const [program, ...args] = INTERPRETERS[language];
+  const env = { PATH: process.env.PATH, NO_PROXY: '*', PYTHONIOENCODING: 'utf-8' };
+  const child = spawn(program, args, { env, timeout: 30_000 });
+  const isOfPage = code.includes('new EventSource');
+  child.stdin.end(
+    (isOfPage ? BROWSER : '') + code.replaceAll('localhost:3000', `localhost:${port}`),
+  );
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  return { code: await ended, out, err };
+}
+
+const ALL = snippets();
+
+describe('the snippets of the README', () => {
+  let server: Instance;
+  /** All run at once: the answer takes its time. */
+  const runs = new Map<Snippet, ReturnType<typeof run>>();
+
+  beforeAll(async () => {
+    server = await startInstance({});
+    for (const snippet of ALL) {
+      if (!missing(snippet)) runs.set(snippet, run(snippet, server.port));
+    }
+    await Promise.allSettled(runs.values());
+  }, 60_000);
+  afterAll(() => server.kill());
+
+  it('are found', () => {
+    const languages = new Set(ALL.map(({ language }) => language));
+    expect([...languages].sort()).toEqual(['js', 'python', 'sh']);
+  });
+
+  for (const snippet of ALL) {
+    const reason = missing(snippet);
+    const title = `print the answer: ${snippet.title}${reason ? ` (skipped: ${reason})` : ''}`;
+    (reason ? it.skip : it)(title, async () => {
+      const { code, out, err } = await runs.get(snippet)!;
+
+      expect({ code, err }).toEqual({ code: 0, err: '' });
+      const question = snippet.code.includes('やっほ') ? 'やっほ' : 'hello';
+      // Some print line by line what they get, some no line breaks at all.
+      const printed = out.replaceAll('\n', '');
+      if (snippet.code.includes('console.log(message')) expect(printed).toContain(question);
+      else expect(printed).toBe(answerTo(question, Object.keys(DEMO_MODELS)).replaceAll('\n', ''));
+    });
+  }
+});
