@@ -505,7 +505,7 @@ data: ${data}
     return {
       ...{ id: 'ID', object: 'chat.completion', created: 0, model },
       ...(isOwn && { system_fingerprint: 'fp_upstream' }),
-      choices: [{ index: 0, message, ...(isOwn && { logprobs: null }), finish_reason: 'stop' }],
+      choices: [{ index: 0, message, logprobs: null, finish_reason: 'stop' }],
       usage: countsOf(usage),
     };
   }
