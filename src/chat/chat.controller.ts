@@ -23,6 +23,7 @@ import {
 } from './chat-request.schema.js';
 import { ApiChatRequest, ApiQuestion, ApiStream } from './chat.openapi.js';
 import { lastEventId } from './cursor.js';
+import { expectGet } from './expect-get.js';
 import { formatOf } from './format.js';
 import { NativeStreams, SSE_OPTIONS } from './native.streams.js';
 import { SchemaPipe } from './schema.pipe.js';
@@ -69,10 +70,4 @@ export class ChatController {
       response,
     );
   }
-}
-
-/** Express takes HEAD to the route of GET, which would generate an answer for nobody. */
-function expectGet({ method }: Request) {
-  if (method === 'GET') return;
-  throw new ChatError('invalid_request', 'This route takes GET and POST.', { status: 405 });
 }

@@ -32,9 +32,8 @@ describe(writeResponse.name, () => {
       void writeResponse(viewer as unknown as Viewer, dialect, express);
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const [answer] = (await once(get(server.address() as AddressInfo), 'response')) as [
-      IncomingMessage,
-    ];
+    const { port } = server.address() as AddressInfo;
+    const [answer] = (await once(get({ port }), 'response')) as [IncomingMessage];
     await expect(answer.toArray()).rejects.toMatchObject({ code: 'ECONNRESET' });
     server.close();
   });

@@ -6,6 +6,7 @@ import { ChatError } from '../errors/chat-error.js';
 import { streamQuerySchema, type StreamQuery } from './chat-request.schema.js';
 import { ApiStream } from './chat.openapi.js';
 import { lastEventId, startingAfter, type Cursor } from './cursor.js';
+import { expectGet } from './expect-get.js';
 import { formatOf } from './format.js';
 import { NativeStreams, SSE_OPTIONS } from './native.streams.js';
 import { SchemaPipe } from './schema.pipe.js';
@@ -27,6 +28,7 @@ export class RunEventsController {
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<Observable<MessageEvent>> {
+    expectGet(request);
     const format = formatOf(request, query.format);
     const cursor = lastEventId(request);
     if (cursor) return this.streams.reconnect(expectRun(cursor, runId), format, response);

@@ -76,7 +76,16 @@ export class ChatError extends Error {
       param: details.upstream?.param ?? details.param ?? null,
       code: details.upstream?.code ?? code,
     };
+    dropFrames(this);
   }
+}
+
+/**
+ * A stack that was never read keeps all that its frames know, such as the request, for as long as
+ * the error is kept, and a failed run keeps its error. Reading it makes it a text.
+ */
+function dropFrames(error: unknown) {
+  for (let at = error; at instanceof Error; at = at.cause) String(at.stack);
 }
 
 /** Any thrown value as a {@link ChatError}; what was not foreseen is `internal` and says no more. */

@@ -62,7 +62,7 @@ export class DrainService implements BeforeApplicationShutdown {
     this.phase = 'leaving';
     const hurry = new AbortController();
     if (signal === undefined) hurry.abort();
-    else process.once(signal, () => hurry.abort());
+    else for (const name of ['SIGTERM', 'SIGINT']) process.once(name, () => hurry.abort());
 
     if (signal === 'SIGTERM') await pause(this.config.SHUTDOWN_DELAY_MS, hurry.signal);
     this.phase = 'closed';

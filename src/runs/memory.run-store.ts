@@ -11,6 +11,9 @@ export interface Retention {
   maxSize: number;
 }
 
+/** Ended runs that are found at the most, whatever became of their entries. */
+const MAX_ENDED = 20_000;
+
 /** The runs of one process. */
 export class MemoryRunStore implements RunStore {
   readonly isDegraded = false;
@@ -114,7 +117,7 @@ export class MemoryRunStore implements RunStore {
     clearTimeout(this.sweeping);
     const now = Date.now();
     for (const [id, due] of this.ended) {
-      if (due > now) {
+      if (due > now && this.ended.size <= MAX_ENDED) {
         this.sweeping = setTimeout(() => this.sweep(), due - now).unref();
         return;
       }

@@ -6,7 +6,7 @@ import { isTerminal, type Draft, type Terminal, type Usage } from './entry.js';
  * then: the operator stands behind the one that ends the generation.
  *
  * @param hasUsage tells whether the run used any tokens
- * @param estimate counts the run's tokens; must not fail
+ * @param estimate counts the run's tokens
  */
 export function settleUsage(
   hasUsage: (terminal: Terminal) => boolean,
@@ -22,11 +22,13 @@ export function settleUsage(
             return;
           }
           isCounting = true;
-          void estimate().then((usage) => {
+          const end = (usage: Usage | null) => {
             event.data.usage = usage;
             subscriber.next(event);
             subscriber.complete();
-          });
+          };
+          // A run ends all the same.
+          estimate().then(end, () => end(null));
         },
         error: (error: unknown) => subscriber.error(error),
         complete: () => {

@@ -9,6 +9,9 @@ interface Answer {
 /** What a token is worth in text where it can't be counted. */
 const CHARACTERS_PER_TOKEN = 4;
 
+/** As much of a text is counted, in characters: the next run's end waits for it. */
+const MAX_COUNTED = 2 ** 20;
+
 /**
  * Counts tokens as OpenAI's newer models do, for usage that no provider reported. In a thread of its
  * own, so that no stream waits for it, which starts with the first text to be counted.
@@ -19,15 +22,19 @@ export class TokenCounter implements OnApplicationShutdown {
   private readonly waiting = new Map<number, (counts: number[]) => void>();
   private lastId = 0;
 
-  /** @returns how many tokens each text has */
+  /** @returns how many tokens each text has, or about as many where it is very long */
   async count(texts: string[]): Promise<number[]> {
     const worker = (this.worker ??= this.start());
     const id = (this.lastId += 1);
     const counts = await new Promise<number[]>((resolve) => {
       this.waiting.set(id, resolve);
-      worker.postMessage({ id, texts });
+      worker.postMessage({ id, texts: texts.map((text) => text.slice(0, MAX_COUNTED)) });
     });
-    return texts.map((text, at) => counts[at] ?? Math.ceil(text.length / CHARACTERS_PER_TOKEN));
+    return texts.map(({ length }, at) => {
+      const tokens = counts[at];
+      if (tokens === undefined) return Math.ceil(length / CHARACTERS_PER_TOKEN);
+      return Math.round(tokens * Math.max(1, length / MAX_COUNTED));
+    });
   }
 
   async onApplicationShutdown() {
