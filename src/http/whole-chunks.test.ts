@@ -1,26 +1,23 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { writeWholeChunks } from './whole-chunks.js';
 
 describe(writeWholeChunks.name, () => {
-  let server: Server;
-  afterEach(() => {
-    server.close();
-  });
-
   /** All that a client gets, to the byte. */
   async function answer(respond: (response: ServerResponse) => void, version = '1.1') {
-    server = createServer((_request, response) => {
+    const server = createServer((_request, response) => {
       response.sendDate = false;
       respond(response);
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
     socket.write(`GET / HTTP/${version}\r\nHost: a\r\nConnection: close\r\n\r\n`);
-    return text(socket);
+    const bytes = await text(socket);
+    server.close();
+    return bytes;
   }
 
   it.each([
