@@ -6,4 +6,7 @@ export default {
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: { '^.+\\.ts$': ['@swc/jest'] },
   testTimeout: 20_000,
+  // A socket that is reset while it ends leaves its handle with Node. What the product leaves open
+  // is for the tests of disconnects and of the shutdown to see.
+  forceExit: true,
 };

@@ -35,7 +35,11 @@ export class Proxy {
 
   /** Resets every connection, to both sides. */
   cut(): void {
-    for (const client of this.#clients) client.resetAndDestroy();
+    for (const client of this.#clients) {
+      // Node keeps the handle of a socket that is reset while it ends.
+      if (client.writableEnded) client.destroy();
+      else client.resetAndDestroy();
+    }
   }
 
   /**
