@@ -54,6 +54,13 @@ const POSTS = ['/v1/chat/stream', '/v1/chat/stream?format=plain', '/v1/chat/comp
 describe.each(POSTS)('a body at POST %s', (path) => {
   const json = { 'content-type': 'application/json' };
 
+  it('that is nested too deeply is refused with 400', () => {
+    const deep = '['.repeat(100_000) + ']'.repeat(100_000);
+    const text = `{"messages":[{"role":"user","content":"hi"}],"tools":${deep}}`;
+    const headers = { ...json, 'idempotency-key': 'deep' };
+    return expectRefusal({ path, headers, body: text }, 400);
+  });
+
   it.each(['{', '{"messages":', 'hi', '"hi"', '1', '{"messages":[]}}'])(
     'that is no JSON object is refused with 400 (%s)',
     (text) => expectRefusal({ path, headers: json, body: text }, 400),
