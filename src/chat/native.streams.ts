@@ -83,9 +83,12 @@ async function show(
   }
   const { toEvent } = EVENT_FORMATS[format];
   return viewer.batches.pipe(
-    emitEach((batch) =>
-      batch.length === 0 ? HEARTBEAT : batch.flatMap((entry) => toEvent(entry, viewer.run) ?? []),
-    ),
+    emitEach((batch) => {
+      if (batch.length === 0) return HEARTBEAT;
+      const events = batch.flatMap((entry) => toEvent(entry, viewer.run) ?? []);
+      if (events.length > 0) viewer.wrote();
+      return events;
+    }),
     finalize(() => viewer.release()),
   );
 }

@@ -28,7 +28,6 @@ export function writeResponse(
   response.flushHeaders();
   return new Promise((resolve) => {
     let last: Entry | undefined;
-    let wroteAt = performance.now();
     if (response.closed) resolve();
     response.once('close', resolve);
     const encoder = dialect.open(viewer.run);
@@ -36,16 +35,14 @@ export function writeResponse(
       map((batch) => {
         if (!last) replaySilently(encoder, viewer.run, batch[0]);
         last = batch.at(-1) ?? last;
-        const shown = batch.map((entry) => encoder.encode(entry)).join('');
-        // A dialect may show nothing of what goes on, such as of the pieces of a tool call.
-        const isSilent = performance.now() - wroteAt >= viewer.heartbeatMs;
-        return shown === '' && (isSilent || batch.length === 0) ? encoder.heartbeat : shown;
+        if (batch.length === 0) return encoder.heartbeat;
+        return batch.map((entry) => encoder.encode(entry)).join('');
       }),
     );
     texts.subscribe({
       next: (text) => {
         if (text === '') return;
-        wroteAt = performance.now();
+        viewer.wrote();
         response.write(text);
       },
       // What can't be encoded, such as JSON nested too deeply to be written, ends this response alone.

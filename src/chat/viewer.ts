@@ -35,6 +35,7 @@ export class Viewer {
   /** Everything held for the client's sake. */
   private readonly holding = new Subscription();
   private onActivity: () => void = () => undefined;
+  private wroteAt = performance.now();
 
   constructor(
     readonly run: Run,
@@ -48,8 +49,9 @@ export class Viewer {
     if (isClientGone(response)) this.release();
   }
 
-  get heartbeatMs(): number {
-    return this.options.heartbeatMs;
+  /** Says that something was written: not every dialect shows every entry. */
+  wrote() {
+    this.wroteAt = performance.now();
   }
 
   /** Lets the run go. The last viewer's leaving cancels it. */
@@ -92,7 +94,6 @@ export class Viewer {
   private pump(subscriber: Subscriber<readonly Entry[]>) {
     const { response } = this;
     const { heartbeatMs, writeTimeoutMs } = this.options;
-    let writtenAt = performance.now();
     /** Whether a pull is to come: one a turn of the event loop, so that what is ready is joined. */
     let isPulling = true;
 
@@ -106,15 +107,14 @@ export class Viewer {
       const batch = this.nextBatch();
       isPulling = batch.length > 0;
       if (!isPulling) return;
-      writtenAt = performance.now();
       subscriber.next(batch);
       if (isTerminal(batch.at(-1)!)) subscriber.complete();
       else setImmediate(pull);
     };
     const beat = () => {
-      const silence = performance.now() - writtenAt;
+      const silence = performance.now() - this.wroteAt;
       if (silence >= heartbeatMs && !response.writableNeedDrain) {
-        writtenAt = performance.now();
+        this.wrote();
         subscriber.next([]);
       }
       heartbeat = setTimeout(beat, silence < heartbeatMs ? heartbeatMs - silence : heartbeatMs);

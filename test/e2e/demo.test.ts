@@ -20,3 +20,13 @@ describe('a server without any configuration', () => {
     expect(events.map(({ event }) => event)).toEqual(['start', 'message', 'message', 'done']);
   });
 });
+
+describe('a dialect that shows nothing of what goes on', () => {
+  it('has heartbeats all the same, as text has while a model reasons', async () => {
+    const server = await startApp({ HEARTBEAT_MS: 100 });
+    const query = { q: 'hi', model: 'demo/reasoning', format: 'text' };
+    const response = await request(server.url).get('/v1/chat/stream').query(query);
+    await server.close();
+    expect(response.text.split('data: ')[0]).toContain(': ping\n\n');
+  });
+});
