@@ -1,24 +1,17 @@
-import { describe } from '@jest/globals';
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { describeWith, pathOf } from './programs.js';
 
 const PROGRAM = 'redis-server';
 
-/** Why tests that need Redis can't run here; undefined when they can. */
-export const noRedis =
-  spawnSync(PROGRAM, ['--version']).error === undefined
-    ? undefined
-    : `there is no ${PROGRAM} on the PATH`;
-
-/** Describes what needs a redis-server: without one it is skipped, but not in CI, where it fails. */
+/** Describes what needs a redis-server. */
 export function describeRedis(title: string, tests: () => void): void {
-  if (noRedis === undefined || process.env.CI) describe(title, tests);
-  else describe.skip(`${title} (${noRedis})`, tests);
+  describeWith(PROGRAM, title, tests);
 }
 
 /**
@@ -26,7 +19,7 @@ export function describeRedis(title: string, tests: () => void): void {
  * @param args further settings, such as `--maxmemory 1mb`
  */
 export async function startRedis(...args: string[]): Promise<RedisServer> {
-  if (noRedis !== undefined) throw new Error(noRedis);
+  if (pathOf(PROGRAM) === undefined) throw new Error(`there is no ${PROGRAM} on the PATH`);
   const directory = await mkdtemp(join(tmpdir(), 'sluice-redis-'));
   const server = new RedisServer(await freePort(), directory, args);
   try {

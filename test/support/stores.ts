@@ -1,6 +1,6 @@
 import { describe } from '@jest/globals';
 import { startApp, type RunningApp } from './app.js';
-import { noRedis, startRedis } from './redis.js';
+import { describeRedis, startRedis } from './redis.js';
 
 /** One or more instances of the application that share their runs. */
 export interface Cluster {
@@ -45,16 +45,11 @@ const redis: Store = {
   },
 };
 
-const STORES = [memory, redis];
-
 /**
  * Describes what holds on every store: in one process with its memory, and in two with one Redis.
  * Without a redis-server the second is skipped, but not in CI, where it fails.
  */
 export function describeStores(title: string, tests: (store: Store) => void): void {
-  for (const store of STORES) {
-    const missing = store === redis && !process.env.CI ? noRedis : undefined;
-    if (missing === undefined) describe(`${title} (${store.name})`, () => tests(store));
-    else describe.skip(`${title} (${store.name}: ${missing})`, () => tests(store));
-  }
+  describe(`${title} (${memory.name})`, () => tests(memory));
+  describeRedis(`${title} (${redis.name})`, () => tests(redis));
 }
