@@ -2,7 +2,7 @@ import { Injectable, type MessageEvent } from '@nestjs/common';
 import type { Response } from 'express';
 import { EMPTY, finalize, type Observable } from 'rxjs';
 import { ChatError } from '../errors/chat-error.js';
-import { emitEach } from '../runs/emit-each.js';
+import { emitEach } from './emit-each.js';
 import type { ChatRequestBody } from './chat-request.schema.js';
 import { ChatService } from './chat.service.js';
 import type { Cursor } from './cursor.js';

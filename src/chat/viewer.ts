@@ -94,7 +94,7 @@ export class Viewer {
   private pump(subscriber: Subscriber<readonly Entry[]>) {
     const { response } = this;
     const { heartbeatMs, writeTimeoutMs } = this.options;
-    /** Whether a pull is to come: one a turn of the event loop, so that what is ready is joined. */
+    /** Whether a pull is to come: after what is ready now, so that it is joined. */
     let isPulling = true;
 
     const pull = () => {
@@ -104,12 +104,15 @@ export class Viewer {
         response.once('drain', () => setImmediate(pull));
         return;
       }
+      isPulling = false;
       const batch = this.nextBatch();
-      isPulling = batch.length > 0;
-      if (!isPulling) return;
+      if (batch.length === 0) return;
       subscriber.next(batch);
       if (isTerminal(batch.at(-1)!)) subscriber.complete();
-      else setImmediate(pull);
+      else if (this.cursor < this.run.log.entries.length) {
+        isPulling = true;
+        setImmediate(pull);
+      }
     };
     const beat = () => {
       const silence = performance.now() - this.wroteAt;

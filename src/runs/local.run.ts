@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   catchError,
+  concatMap,
   concatWith,
   defer,
   delay,
@@ -11,26 +12,18 @@ import {
   of,
   ReplaySubject,
   share,
+  take,
   takeUntil,
-  takeWhile,
   tap,
   timer,
   type Observable,
+  type ObservableInput,
 } from 'rxjs';
 import { ChatError, toChatError } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
-import {
-  contentOf,
-  isTerminal,
-  type Draft,
-  type Failure,
-  type Terminal,
-  type Usage,
-} from './entry.js';
-import { emitEach } from './emit-each.js';
+import { contentOf, type Draft, type Failure, type Terminal, type Usage } from './entry.js';
 import { RunLog } from './run-log.js';
 import type { Run, RunState, RunStatus } from './run.js';
-import { settleUsage } from './settle-usage.js';
 import { Transcriber } from './transcriber.js';
 
 /** After its last finish reason upstream gets this long for the usage and the end of its stream. */
@@ -90,9 +83,10 @@ export class LocalRun implements Run {
       this.startedAt = new Date();
       return source;
     }).pipe(
-      tap((frame) => this.grow(frame)),
+      // Tokens go from here straight to the log: what follows decides about the run's end alone.
+      tap((frame) => this.record(frame)),
+      ignoreElements(),
       takeUntil(transcriber.finished.pipe(delay(USAGE_WAIT_MS))),
-      emitEach((frame) => transcriber.add(frame)),
       concatWith(defer(() => of(transcriber.end()))),
       catchError((error: unknown) => of(failed(toChatError(error)))),
     );
@@ -105,13 +99,9 @@ export class LocalRun implements Run {
       ignoreElements(),
     );
     this.activity = merge(stop, generation, opening).pipe(
-      takeWhile((event) => !isTerminal(event), true),
-      settleUsage(
-        // A request that was refused used nothing.
-        ({ type }) => type !== 'error' || log.isOpen,
-        () => this.usage(),
-      ),
-      tap((event) => this.note(event)),
+      take(1),
+      concatMap((terminal) => this.settle(terminal)),
+      tap(() => (this.endedAt = new Date())),
       // Never a reset: it would start, and bill, a second generation for the next viewer.
       share({
         connector: () => log,
@@ -172,20 +162,33 @@ export class LocalRun implements Run {
     return this.startedAt ? 'running' : 'queued';
   }
 
-  private grow({ json, chunk }: Frame) {
-    this.size += json?.length ?? JSON.stringify(chunk).length;
+  /** @throws {ChatError} when the output is too long, or can't be an answer's */
+  private record(frame: Frame) {
     const { maxLength } = this.options;
-    if (this.size <= maxLength) return;
-    const message = `The answer is longer than ${maxLength} characters.`;
-    throw new ChatError('provider_error', message, { retryable: false });
+    this.size += frame.json?.length ?? JSON.stringify(frame.chunk).length;
+    if (this.size > maxLength) {
+      const message = `The answer is longer than ${maxLength} characters.`;
+      throw new ChatError('provider_error', message, { retryable: false });
+    }
+    for (const event of this.transcriber.add(frame)) {
+      this.firstTokenAt ??= new Date();
+      this.log.next(event);
+    }
   }
 
-  private note(event: Draft) {
-    if (isTerminal(event)) this.endedAt = new Date();
-    else this.firstTokenAt ??= new Date();
+  /** The run's end with its tokens counted: by the provider, else here. */
+  private settle(terminal: Terminal): ObservableInput<Terminal> {
+    // A request that was refused used nothing.
+    const isFree = terminal.type === 'error' && !this.log.isOpen;
+    if (terminal.data.usage || isFree) return [terminal];
+    return this.usage()
+      .catch(() => null)
+      .then((usage) => {
+        terminal.data.usage = usage;
+        return terminal;
+      });
   }
 
-  /** What the provider counted, else an estimate. */
   private async usage(): Promise<Usage> {
     const generated = this.log.entries.map(contentOf).join('');
     return this.transcriber.usage ?? this.options.estimateUsage(generated);
