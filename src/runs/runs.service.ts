@@ -39,12 +39,12 @@ export class RunsService {
   async start(asked: RunRequest): Promise<Run> {
     this.drain.expectOpen();
     const { owner, model, request, graceMs, idempotencyKey } = asked;
-    const target = this.router.resolve(model);
+    const route = this.router.resolve(model);
     const run = new LocalRun({
       owner,
       model,
-      target: target.name,
-      source: this.router.generate(target, request),
+      target: route.targets[0].name,
+      source: this.router.generate(route, request),
       choices: request.n ?? 1,
       graceMs,
       commitAfterMs: this.config.COMMIT_AFTER_MS,

@@ -25,7 +25,7 @@ export class OllamaModels {
    */
   find(name?: string | null): string | undefined {
     const known = name && this.router.listModels().includes(name) ? name : untagged(name);
-    const { provider, model } = this.router.resolve(known);
+    const [{ provider, model }] = this.router.resolve(known).targets;
     if (!provider.closed || provider.models.includes(model)) return known;
     throw new ChatError('model_not_found', `model '${name}' not found`, { param: 'model' });
   }
@@ -35,7 +35,7 @@ export class OllamaModels {
   }
 
   show(asked?: string | null) {
-    const name = this.router.resolve(this.find(asked)).name;
+    const { name } = this.router.resolve(this.find(asked)).targets[0];
     return {
       license: '',
       modelfile: '',
