@@ -5,7 +5,7 @@ import { CONFIG, type Config } from '../config/config.js';
 import { ChatError } from '../errors/chat-error.js';
 import { ApiKeys } from './api-keys.js';
 import { expectOwnOrigin } from './own-origin.js';
-import { setOwner } from './owner.js';
+import { setCaller } from './caller.js';
 import { IS_PUBLIC } from './public.decorator.js';
 
 /** Lets in who has a key or, where there are no keys, who is on this machine. */
@@ -27,13 +27,11 @@ export class AccessGuard implements CanActivate {
       expectOwnOrigin(request);
       return true;
     }
-    const owner = keysOf(request)
+    const caller = keysOf(request)
       .map((key) => this.keys.find(key))
       .find((found) => found !== undefined);
-    if (owner === undefined) {
-      throw new ChatError('invalid_api_key', 'The API key is missing or wrong.');
-    }
-    setOwner(request, owner);
+    if (!caller) throw new ChatError('invalid_api_key', 'The API key is missing or wrong.');
+    setCaller(request, caller);
     return true;
   }
 }

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Response } from 'express';
-import { ownerOf } from '../access/owner.js';
+import { callerOf } from '../access/caller.js';
 import { CONFIG, type Config } from '../config/config.js';
 import { ChatError } from '../errors/chat-error.js';
 import type { ChatRequest } from '../providers/chat-provider.js';
@@ -33,7 +33,7 @@ export class ChatService {
     chat?: Chat,
   ): Promise<Viewer> {
     const run = await this.runs.start({
-      owner: ownerOf(response.req),
+      caller: callerOf(response.req),
       model: model ?? undefined,
       request: request as ChatRequest,
       ...runOptions(response.req, this.config),
@@ -54,7 +54,7 @@ export class ChatService {
     response: Response,
     expectFit: (run: Run) => void,
   ): Promise<Viewer | undefined> {
-    const run = await this.runs.get(runId, ownerOf(response.req));
+    const run = await this.runs.get(runId, callerOf(response.req).owner);
     expectFit(run);
     const place = run.locate(seq);
     if (place === 'ahead') {

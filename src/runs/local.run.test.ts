@@ -66,7 +66,7 @@ describe(LocalRun, () => {
 
   function start(options: Partial<LocalRunOptions> = {}): LocalRun {
     return new LocalRun({
-      owner: 'ann',
+      caller: { owner: 'key:ann', name: 'ann', source: 'key' },
       target: 'test/model',
       source: script.source,
       choices: 1,

@@ -19,6 +19,7 @@ import {
   type Observable,
   type ObservableInput,
 } from 'rxjs';
+import type { Caller } from '../access/caller.js';
 import { ChatError, toChatError } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
 import { contentOf, type Draft, type Failure, type Terminal, type Usage } from './entry.js';
@@ -32,7 +33,8 @@ const USAGE_WAIT_MS = 2_000;
 const STATUS = { done: 'completed', cancelled: 'cancelled', error: 'failed' } as const;
 
 export interface LocalRunOptions {
-  owner: string;
+  /** Who started it. */
+  caller: Caller;
   /** The model that was asked for, if any. */
   model?: string;
   /** The name of what generates. */
@@ -112,8 +114,12 @@ export class LocalRun implements Run {
     );
   }
 
+  get caller(): Caller {
+    return this.options.caller;
+  }
+
   get owner(): string {
-    return this.options.owner;
+    return this.caller.owner;
   }
 
   get choices(): number {

@@ -8,7 +8,7 @@ const STORE = { retentionMs: 60_000, maxSize: 1_000 };
 
 function addRun(store: MemoryRunStore): LocalRun {
   const run = new LocalRun({
-    owner: 'alice',
+    caller: { owner: 'key:alice', name: 'alice', source: 'key' },
     target: 'demo/echo',
     source: NEVER,
     choices: 1,

@@ -22,7 +22,7 @@ class ToldRun extends LocalRun {
   constructor(owner = 'alice', choices = 1) {
     const told = new Subject<Frame>();
     super({
-      owner,
+      caller: { owner, name: owner, source: 'key' },
       model: 'm',
       target: 'told/m',
       source: told,

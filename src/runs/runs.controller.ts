@@ -1,6 +1,6 @@
 import { Controller, Delete, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
-import { Owner } from '../access/owner.js';
+import { FromCaller, type Caller } from '../access/caller.js';
 import { ChatError } from '../errors/chat-error.js';
 import { RUN_STATUSES, type RunState, type RunStatus } from './run.js';
 import { RunsService } from './runs.service.js';
@@ -13,7 +13,7 @@ export class RunsController {
   @Get()
   @ApiOperation({ summary: 'The runs of this key, the newest first' })
   @ApiQuery({ name: 'status', enum: RUN_STATUSES, required: false })
-  async list(@Owner() owner: string, @Query('status') status?: string) {
+  async list(@FromCaller() { owner }: Caller, @Query('status') status?: string) {
     if (status !== undefined && !RUN_STATUSES.includes(status as RunStatus)) {
       const message = `status: expected one of ${RUN_STATUSES.join(', ')}`;
       throw new ChatError('invalid_request', message, { param: 'status' });
@@ -24,14 +24,14 @@ export class RunsController {
 
   @Get(':id')
   @ApiOperation({ summary: "A run's state" })
-  async get(@Param('id') id: string, @Owner() owner: string): Promise<RunState> {
+  async get(@Param('id') id: string, @FromCaller() { owner }: Caller): Promise<RunState> {
     return (await this.runs.get(id, owner)).state;
   }
 
   @Post(':id/cancel')
   @HttpCode(200)
   @ApiOperation({ summary: 'Stop a run; answers its state' })
-  async cancel(@Param('id') id: string, @Owner() owner: string): Promise<RunState> {
+  async cancel(@Param('id') id: string, @FromCaller() { owner }: Caller): Promise<RunState> {
     const run = await this.runs.get(id, owner);
     await run.cancel();
     return run.state;
@@ -40,7 +40,7 @@ export class RunsController {
   @Delete(':id')
   @HttpCode(204)
   @ApiOperation({ summary: 'Stop a run, if it has not ended, and forget it' })
-  async remove(@Param('id') id: string, @Owner() owner: string): Promise<void> {
+  async remove(@Param('id') id: string, @FromCaller() { owner }: Caller): Promise<void> {
     await this.runs.remove(await this.runs.get(id, owner));
   }
 }

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { createHash } from 'node:crypto';
+import type { Caller } from '../access/caller.js';
 import { CONFIG, type Config } from '../config/config.js';
 import { ChatError } from '../errors/chat-error.js';
 import type { ChatRequest } from '../providers/chat-provider.js';
@@ -11,7 +12,7 @@ import type { Run, RunState } from './run.js';
 import { UsageEstimator } from './usage-estimator.js';
 
 export interface RunRequest {
-  owner: string;
+  caller: Caller;
   /** Undefined for the default model. */
   model?: string;
   request: ChatRequest;
@@ -38,10 +39,10 @@ export class RunsService {
    */
   async start(asked: RunRequest): Promise<Run> {
     this.drain.expectOpen();
-    const { owner, model, request, graceMs, idempotencyKey } = asked;
+    const { caller, model, request, graceMs, idempotencyKey } = asked;
     const route = this.router.resolve(model);
     const run = new LocalRun({
-      owner,
+      caller,
       model,
       target: route.targets[0].name,
       source: this.router.generate(route, request),
@@ -56,7 +57,7 @@ export class RunsService {
     try {
       const chosen = await this.claim(
         run,
-        digest([owner, idempotencyKey]),
+        digest([caller.owner, idempotencyKey]),
         digest([model, request]),
       );
       if (chosen !== run) await this.store.remove(run);

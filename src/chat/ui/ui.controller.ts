@@ -1,7 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Res } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
-import { Owner } from '../../access/owner.js';
+import { FromCaller, type Caller } from '../../access/caller.js';
 import { SchemaPipe } from '../schema.pipe.js';
 import { ApiUIResume, ApiUISend, ApiUIStop } from './ui.openapi.js';
 import { stopRequestSchema, type StopRequest } from './ui-request.schema.js';
@@ -38,10 +38,10 @@ export class UIChatController {
   @ApiUIStop()
   async stop(
     @Param('chatId') chatId: string,
-    @Owner() owner: string,
+    @FromCaller() caller: Caller,
     @Body(new SchemaPipe(stopRequestSchema)) body: StopRequest,
   ) {
-    await this.ui.stop(chatId, body, owner);
+    await this.ui.stop(chatId, body, caller);
     return { success: true };
   }
 }

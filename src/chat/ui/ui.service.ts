@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
-import { ownerOf } from '../../access/owner.js';
+import { callerOf, type Caller } from '../../access/caller.js';
 import { ChatsService } from '../../runs/chats.service.js';
 import { ChatService } from '../chat.service.js';
 import { uiDialect } from '../dialects/ui.dialect.js';
@@ -31,7 +31,7 @@ export class UIService {
 
   /** The whole message that a chat is writing, from its start; 204 when it writes none. */
   async resume(chatId: string, response: Response): Promise<void> {
-    const active = await this.chats.active(chatId, ownerOf(response.req));
+    const active = await this.chats.active(chatId, callerOf(response.req).owner);
     if (!active) return void response.status(204).end();
     const start = { runId: active.run.id, seq: 0 };
     const viewer = await this.chat.resume(start, response, () => undefined);
@@ -39,7 +39,7 @@ export class UIService {
   }
 
   /** Stops what a chat is generating; nothing when that is something else by now. */
-  async stop(chatId: string, body: StopRequest, owner: string): Promise<void> {
+  async stop(chatId: string, body: StopRequest, { owner }: Caller): Promise<void> {
     const active = await this.chats.active(chatId, owner);
     const wanted = body?.activeStreamId ?? active?.run.id;
     if (active?.run.id === wanted) await active?.run.cancel();

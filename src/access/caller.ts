@@ -1,0 +1,38 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { Request } from 'express';
+import type { Limits } from '../config/file/limits.schema.js';
+
+/** Who sent a request, and what it may. */
+export interface Caller {
+  /**
+   * Whose runs, chats, idempotency keys and usage they are. Starts with its source, so that no name of
+   * a key and no subject of a token can be taken for another's.
+   */
+  readonly owner: string;
+  /** For people to read: the key's name or the token's subject. Not unique across sources. */
+  readonly name: string;
+  readonly source: 'key' | 'token' | 'anybody';
+  /** Names of models it may ask for, with `*` for any text. Undefined: all. */
+  readonly models?: readonly string[];
+  /** Undefined: none. */
+  readonly limits?: Limits;
+}
+
+/** Everybody, where there are no keys. */
+export const ANYBODY: Caller = { owner: 'anybody', name: 'anybody', source: 'anybody' };
+
+const callers = new WeakMap<Request, Caller>();
+
+export function setCaller(request: Request, caller: Caller) {
+  callers.set(request, caller);
+}
+
+/** Whose request it is, once it was let in. */
+export function callerOf(request: Request): Caller {
+  return callers.get(request) ?? ANYBODY;
+}
+
+/** Injects whose request it is. */
+export const FromCaller = createParamDecorator((_data: unknown, context: ExecutionContext) =>
+  callerOf(context.switchToHttp().getRequest<Request>()),
+);
