@@ -1,0 +1,8 @@
+import { ChatError } from '../errors/chat-error.js';
+
+/** A target that was not asked: its breaker is open, or too many others wait for it. */
+export class TargetUnavailable extends ChatError {
+  constructor(message: string, retryAfterMs: number) {
+    super('provider_unavailable', message, { status: 503, retryAfterMs });
+  }
+}
