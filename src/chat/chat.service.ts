@@ -34,6 +34,7 @@ export class ChatService {
   ): Promise<Viewer> {
     const run = await this.runs.start({
       caller: callerOf(response.req),
+      requestId: String(response.getHeader('X-Request-Id')),
       model: model ?? undefined,
       request: request as ChatRequest,
       ...runOptions(response.req, this.config),

@@ -9,6 +9,7 @@ import {
   lastValueFrom,
   merge,
   NEVER,
+  Observable,
   of,
   ReplaySubject,
   share,
@@ -16,7 +17,6 @@ import {
   takeUntil,
   tap,
   timer,
-  type Observable,
   type ObservableInput,
 } from 'rxjs';
 import type { Caller } from '../access/caller.js';
@@ -24,6 +24,7 @@ import { ChatError, toChatError } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
 import { contentOf, type Draft, type Failure, type Terminal, type Usage } from './entry.js';
 import { RunLog } from './run-log.js';
+import { amountOf, tokensOf, type RunRecord } from './run-record.js';
 import type { Run, RunState, RunStatus } from './run.js';
 import { Transcriber } from './transcriber.js';
 
@@ -35,6 +36,9 @@ const STATUS = { done: 'completed', cancelled: 'cancelled', error: 'failed' } as
 export interface LocalRunOptions {
   /** Who started it. */
   caller: Caller;
+  /** Of the request that started it, to be found again in logs and traces. */
+  requestId?: string;
+  traceId?: string;
   /** The model that was asked for, if any. */
   model?: string;
   /** The name of what generates. */
@@ -51,6 +55,8 @@ export interface LocalRunOptions {
   maxLength: number;
   /** Counts the tokens of a run whose provider did not; gets the text that was generated. */
   estimateUsage: (generated: string) => Promise<Usage>;
+  /** Hears of the run's end, once. Must not throw. */
+  onEnd?: (record: RunRecord) => void;
 }
 
 /**
@@ -68,7 +74,15 @@ export class LocalRun implements Run {
   /** A value and not an event, so that a stop before the first viewer counts. */
   private readonly stop = new ReplaySubject<Terminal>(1);
   private readonly transcriber: Transcriber;
+  /** The run as it goes on, whoever views it. */
+  private readonly course: Observable<Draft>;
+  private viewers = 0;
+  private viewing = 0;
+  /** Entries that there were when the last viewer left. */
+  private seen = 0;
   private readonly createdAt = new Date();
+  private readonly clock = performance.now();
+  private ttftMs?: number;
   private startedAt?: Date;
   private firstTokenAt?: Date;
   private endedAt?: Date;
@@ -100,10 +114,14 @@ export class LocalRun implements Run {
       tap(() => stop.next(cancelled())),
       ignoreElements(),
     );
-    this.activity = merge(stop, generation, opening).pipe(
+    this.course = merge(stop, generation, opening).pipe(
       take(1),
       concatMap((terminal) => this.settle(terminal)),
-      tap(() => (this.endedAt = new Date())),
+      tap({
+        next: () => (this.endedAt = new Date()),
+        // Viewers have their end by now.
+        complete: () => this.options.onEnd?.(this.summary()),
+      }),
       // Never a reset: it would start, and bill, a second generation for the next viewer.
       share({
         connector: () => log,
@@ -112,6 +130,15 @@ export class LocalRun implements Run {
         resetOnRefCountZero: () => graceOver,
       }),
     );
+    this.activity = new Observable((viewer) => {
+      this.viewers += 1;
+      this.viewing += 1;
+      viewer.add(() => {
+        this.viewing -= 1;
+        if (this.viewing === 0) this.seen = log.entries.length;
+      });
+      this.course.subscribe(viewer);
+    });
   }
 
   get caller(): Caller {
@@ -159,7 +186,7 @@ export class LocalRun implements Run {
 
   private async end(terminal: Terminal) {
     this.stop.next(terminal);
-    await lastValueFrom(this.activity, { defaultValue: undefined });
+    await lastValueFrom(this.course, { defaultValue: undefined });
   }
 
   private get status(): RunStatus {
@@ -177,7 +204,10 @@ export class LocalRun implements Run {
       throw new ChatError('provider_error', message, { retryable: false });
     }
     for (const event of this.transcriber.add(frame)) {
-      this.firstTokenAt ??= new Date();
+      if (!this.firstTokenAt) {
+        this.firstTokenAt = new Date();
+        this.ttftMs = performance.now() - this.clock;
+      }
       this.log.next(event);
     }
   }
@@ -193,6 +223,33 @@ export class LocalRun implements Run {
         terminal.data.usage = usage;
         return terminal;
       });
+  }
+
+  private summary(): RunRecord {
+    const { caller, model, target, requestId, traceId } = this.options;
+    const { entries } = this.log;
+    const terminal = this.log.terminal!;
+    const tokens = tokensOf(terminal.data.usage);
+    const { bytes, unseenShare } = amountOf(entries, this.viewing > 0 ? Infinity : this.seen);
+    return {
+      run_id: this.id,
+      owner: caller.owner,
+      name: caller.name,
+      request_id: requestId ?? null,
+      trace_id: traceId ?? null,
+      model: model ?? null,
+      target,
+      status: STATUS[terminal.type],
+      finish_reason: terminal.type === 'done' ? terminal.data.finish_reason : null,
+      error_code: terminal.type === 'error' ? terminal.data.code : null,
+      ...tokens,
+      unseen_tokens: Math.round(tokens.completion_tokens * unseenShare),
+      bytes,
+      viewers: this.viewers,
+      created_at: this.createdAt.toISOString(),
+      ttft_ms: this.ttftMs ?? null,
+      duration_ms: performance.now() - this.clock,
+    };
   }
 
   private async usage(): Promise<Usage> {

@@ -6,6 +6,7 @@ import { DrainService } from './drain.service.js';
 import { MemoryRunStore } from './memory.run-store.js';
 import { RedisRunStore } from './redis/redis.run-store.js';
 import { RUN_STORE } from './run-store.js';
+import { RunRecords } from './run-record.js';
 import { RunsController } from './runs.controller.js';
 import { RunsService } from './runs.service.js';
 import { TokenCounter } from './token-counter.js';
@@ -18,6 +19,7 @@ import { UsageEstimator } from './usage-estimator.js';
     RunsService,
     ChatsService,
     DrainService,
+    RunRecords,
     TokenCounter,
     UsageEstimator,
     {
@@ -34,6 +36,6 @@ import { UsageEstimator } from './usage-estimator.js';
       },
     },
   ],
-  exports: [RunsService, ChatsService, DrainService, UsageEstimator, RUN_STORE],
+  exports: [RunsService, ChatsService, DrainService, RunRecords, UsageEstimator, RUN_STORE],
 })
 export class RunsModule {}

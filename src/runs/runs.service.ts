@@ -8,11 +8,15 @@ import { RouterService } from '../routing/router.service.js';
 import { DrainService } from './drain.service.js';
 import { LocalRun } from './local.run.js';
 import { RUN_STORE, type RunStore } from './run-store.js';
+import { RunRecords } from './run-record.js';
 import type { Run, RunState } from './run.js';
 import { UsageEstimator } from './usage-estimator.js';
 
 export interface RunRequest {
   caller: Caller;
+  /** Of the request, to be found again in logs and traces. */
+  requestId?: string;
+  traceId?: string;
   /** Undefined for the default model. */
   model?: string;
   request: ChatRequest;
@@ -29,6 +33,7 @@ export class RunsService {
     private readonly router: RouterService,
     private readonly usage: UsageEstimator,
     private readonly drain: DrainService,
+    private readonly records: RunRecords,
     @Inject(RUN_STORE) private readonly store: RunStore,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
@@ -39,10 +44,12 @@ export class RunsService {
    */
   async start(asked: RunRequest): Promise<Run> {
     this.drain.expectOpen();
-    const { caller, model, request, graceMs, idempotencyKey } = asked;
+    const { caller, requestId, traceId, model, request, graceMs, idempotencyKey } = asked;
     const route = this.router.resolve(model);
     const run = new LocalRun({
       caller,
+      requestId,
+      traceId,
       model,
       target: route.targets[0].name,
       source: this.router.generate(route, request),
@@ -51,6 +58,7 @@ export class RunsService {
       commitAfterMs: this.config.COMMIT_AFTER_MS,
       maxLength: this.config.MAX_RUN_BYTES,
       estimateUsage: (generated) => this.usage.estimate(request, generated),
+      onEnd: (record) => this.records.next(record),
     });
     this.store.add(run);
     if (idempotencyKey === undefined) return run;
