@@ -85,12 +85,19 @@ async function show(
   return viewer.batches.pipe(
     emitEach((batch) => {
       if (batch.length === 0) return HEARTBEAT;
+      if (batch.length > 1) joinWrites(response);
       const events = batch.flatMap((entry) => toEvent(entry, viewer.run) ?? []);
       if (events.length > 0) viewer.wrote();
       return events;
     }),
     finalize(() => viewer.release()),
   );
+}
+
+/** Nest writes event by event: those that come together leave together. */
+function joinWrites({ socket }: Response) {
+  socket?.cork();
+  setImmediate(() => socket?.uncork());
 }
 
 /** @throws {ChatError} `invalid_request` when the format can't show that many answers */

@@ -1,6 +1,5 @@
 import { Logger } from '@nestjs/common';
 import type { Response } from 'express';
-import { map } from 'rxjs';
 import type { Entry } from '../runs/entry.js';
 import type { Run } from '../runs/run.js';
 import type { Encoder, WrittenDialect } from './dialects/dialect.js';
@@ -31,24 +30,26 @@ export function writeResponse(
     if (response.closed) resolve();
     response.once('close', resolve);
     const encoder = dialect.open(viewer.run);
-    const texts = viewer.batches.pipe(
-      map((batch) => {
-        if (!last) replaySilently(encoder, viewer.run, batch[0]);
-        last = batch.at(-1) ?? last;
-        if (batch.length === 0) return encoder.heartbeat;
-        return batch.map((entry) => encoder.encode(entry)).join('');
-      }),
-    );
-    texts.subscribe({
-      next: (text) => {
-        if (text === '') return;
-        viewer.wrote();
-        response.write(text);
-      },
-      // What can't be encoded, such as JSON nested too deeply to be written, ends this response alone.
-      error: (error: unknown) => {
-        logger.error(error);
-        response.destroy();
+    const encode = (batch: readonly Entry[]) => {
+      if (!last) replaySilently(encoder, viewer.run, batch[0]);
+      if (batch.length === 0) return encoder.heartbeat;
+      last = batch.at(-1);
+      let text = '';
+      for (const entry of batch) text += encoder.encode(entry);
+      return text;
+    };
+    viewer.batches.subscribe({
+      next: (batch) => {
+        try {
+          const text = encode(batch);
+          if (text === '') return;
+          viewer.wrote();
+          response.write(text);
+        } catch (error) {
+          // What can't be encoded, such as JSON nested too deeply to be written, ends this response alone.
+          logger.error(error);
+          response.destroy();
+        }
       },
       complete: () => {
         const broken = dialect.onFailure === 'break-off' && last?.type !== 'done';

@@ -1,5 +1,11 @@
 import { ChatError } from '../../errors/chat-error.js';
-import { countsOf, type Entry, type OutputChunk } from '../../runs/entry.js';
+import {
+  countsOf,
+  isTerminal,
+  type Entry,
+  type OutputChunk,
+  type Terminal,
+} from '../../runs/entry.js';
 import type { Run } from '../../runs/run.js';
 import { eventId, type WrittenDialect } from './dialect.js';
 
@@ -24,17 +30,21 @@ export function openaiDialect(options: OpenAIStreamOptions): WrittenDialect {
 }
 
 function encode(entry: Entry, run: Run, { includeUsage, isResumable }: OpenAIStreamOptions) {
-  const frames = [...(entry.chunks ?? []), ...endOf(entry, includeUsage)];
+  const frames = isTerminal(entry) ? framesOf(entry, includeUsage) : (entry.chunks ?? []);
   const last = frames.length - 1;
-  return frames
-    .map((frame, at) => {
-      const id = isResumable && at === last ? `id: ${eventId(run, entry)}\n` : '';
-      return `${id}data: ${typeof frame === 'string' ? frame : JSON.stringify(frame)}\n\n`;
-    })
-    .join('');
+  let text = '';
+  frames.forEach((frame, at) => {
+    if (isResumable && at === last) text += `id: ${eventId(run, entry)}\n`;
+    text += `data: ${typeof frame === 'string' ? frame : JSON.stringify(frame)}\n\n`;
+  });
+  return text;
 }
 
-function endOf(entry: Entry, includeUsage: boolean): OutputChunk[] {
+function framesOf(entry: Entry & Terminal, includeUsage: boolean): OutputChunk[] {
+  return [...(entry.chunks ?? []), ...endOf(entry, includeUsage)];
+}
+
+function endOf(entry: Entry & Terminal, includeUsage: boolean): OutputChunk[] {
   switch (entry.type) {
     case 'done':
       return includeUsage ? [usageChunk(entry), '[DONE]'] : ['[DONE]'];
@@ -42,8 +52,6 @@ function endOf(entry: Entry, includeUsage: boolean): OutputChunk[] {
       return [JSON.stringify({ error: entry.error.body })];
     case 'cancelled':
       return [JSON.stringify({ error: cancelled().body })];
-    default:
-      return [];
   }
 }
 
