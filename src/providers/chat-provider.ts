@@ -27,6 +27,11 @@ export interface Frame {
   json?: string;
 }
 
+export interface StreamOptions {
+  /** How long connecting may take, in milliseconds. */
+  connectMs: number;
+}
+
 /**
  * A service that generates text. One adapter an upstream protocol.
  *
@@ -43,7 +48,7 @@ export interface ChatProvider {
   readonly models: readonly [string, ...string[]];
   /** True when no model exists but the listed ones: a name meant for nobody gets the default. */
   readonly closed?: boolean;
-  stream(model: string, request: ChatRequest): Observable<Frame>;
+  stream(model: string, request: ChatRequest, options: StreamOptions): Observable<Frame>;
 }
 
 /** The configured providers, the one that answers for unknown model names first. */

@@ -11,7 +11,7 @@ const AZURE = {
 
 function namesOf(environment: Record<string, string>, DEMO?: boolean) {
   const config: Config = { ...parseEnvironment(environment), DEMO };
-  return configuredProviders(config, new HttpClient(config)).map(({ name }) => name);
+  return configuredProviders(config, new HttpClient()).map(({ name }) => name);
 }
 
 describe(configuredProviders.name, () => {

@@ -63,7 +63,9 @@ export class RouterService {
   generate(route: Route, request: ChatRequest): Observable<Frame> {
     const [{ provider, model, timeouts }] = route.targets;
     return provider
-      .stream(model, withSystemPrompt(request, route.systemPrompt))
+      .stream(model, withSystemPrompt(request, route.systemPrompt), {
+        connectMs: timeouts.connect,
+      })
       .pipe(deadlines(timeouts));
   }
 

@@ -1,7 +1,6 @@
-import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
-import { CONFIG, type Config } from '../../config/config.js';
 import { ChatError } from '../../errors/chat-error.js';
 
 export interface UpstreamRequest {
@@ -10,6 +9,8 @@ export interface UpstreamRequest {
   body?: string;
   /** Aborting closes the socket, in every phase: connecting, waiting, reading the body. */
   signal: AbortSignal;
+  /** How long connecting may take, in milliseconds. */
+  connectMs: number;
 }
 
 /**
@@ -23,16 +24,17 @@ export class HttpClient implements OnApplicationShutdown {
     'https:': new https.Agent({ keepAlive: true, noDelay: true }),
   };
 
-  constructor(@Inject(CONFIG) private readonly config: Config) {}
-
   /**
    * Resolves with the response once its headers are there.
+   *
+   * A connection that was kept can be closed by its other side just when it is used again (RFC 9112
+   * §9.5). That says nothing of the provider: the request goes out once more, at once. Each such
+   * failure uses one of the kept connections up, so that the last word is a new one's.
+   *
    * @throws {ChatError} `provider_unavailable` or `timeout_connect`
    */
-  request(
-    url: string,
-    { method, headers, body, signal }: UpstreamRequest,
-  ): Promise<IncomingMessage> {
+  request(url: string, upstream: UpstreamRequest): Promise<IncomingMessage> {
+    const { method, headers, body, signal, connectMs } = upstream;
     return new Promise((resolve, reject) => {
       const { protocol } = new URL(url);
       const secure = protocol === 'https:';
@@ -48,16 +50,14 @@ export class HttpClient implements OnApplicationShutdown {
       if (signal.aborted) abort();
       signal.addEventListener('abort', abort);
       request.once('close', () => signal.removeEventListener('abort', abort));
-      this.limitConnecting(request, secure ? 'secureConnect' : 'connect');
+      limitConnecting(request, connectMs, secure ? 'secureConnect' : 'connect');
+      const wasStale = watchReuse(request);
       request.on('response', resolve);
       // Stays after the response: a socket that fails later is told by the body's own error.
-      request.on('error', (error: NodeJS.ErrnoException) =>
-        reject(
-          error instanceof ChatError
-            ? error
-            : new ChatError('provider_unavailable', describe(error), { cause: error }),
-        ),
-      );
+      request.on('error', (error: NodeJS.ErrnoException) => {
+        if (wasStale(error) && !signal.aborted) resolve(this.request(url, upstream));
+        else reject(asChatError(error));
+      });
       request.end(body);
     });
   }
@@ -65,22 +65,37 @@ export class HttpClient implements OnApplicationShutdown {
   onApplicationShutdown() {
     for (const agent of Object.values(this.agents)) agent.destroy();
   }
-
-  private limitConnecting(request: ClientRequest, connected: 'connect' | 'secureConnect') {
-    const ms = this.config.CONNECT_TIMEOUT_MS;
-    const timer = setTimeout(() => {
-      const message = `The provider could not be connected to within ${ms} ms.`;
-      request.destroy(new ChatError('timeout_connect', message));
-    }, ms);
-    const stop = () => clearTimeout(timer);
-    request.once('close', stop);
-    request.once('socket', (socket) => {
-      if (request.reusedSocket) stop();
-      else socket.once(connected, stop);
-    });
-  }
 }
 
-function describe(error: NodeJS.ErrnoException) {
-  return `The provider could not be reached (${error.code ?? 'unknown reason'}).`;
+function limitConnecting(
+  request: ClientRequest,
+  ms: number,
+  connected: 'connect' | 'secureConnect',
+) {
+  const timer = setTimeout(() => {
+    const message = `The provider could not be connected to within ${ms} ms.`;
+    request.destroy(new ChatError('timeout_connect', message));
+  }, ms);
+  const stop = () => clearTimeout(timer);
+  request.once('close', stop);
+  request.once('socket', (socket) => {
+    if (request.reusedSocket) stop();
+    else socket.once(connected, stop);
+  });
+}
+
+/** @returns what tells whether a connection that was kept failed before a byte of the answer came */
+function watchReuse(request: ClientRequest): (error: NodeJS.ErrnoException) => boolean {
+  let bytesBefore = 0;
+  request.once('socket', (socket) => (bytesBefore = socket.bytesRead));
+  return ({ code }) =>
+    request.reusedSocket &&
+    (code === 'ECONNRESET' || code === 'EPIPE') &&
+    request.socket?.bytesRead === bytesBefore;
+}
+
+function asChatError(error: NodeJS.ErrnoException): ChatError {
+  if (error instanceof ChatError) return error;
+  const message = `The provider could not be reached (${error.code ?? 'unknown reason'}).`;
+  return new ChatError('provider_unavailable', message, { cause: error });
 }

@@ -8,6 +8,7 @@ import type { ChatError } from '../../errors/chat-error.js';
 import { HttpClient } from '../http/http-client.js';
 import { OllamaProvider } from './ollama.provider.js';
 
+const OPTIONS = { connectMs: 5_000 };
 const REQUEST = { messages: [{ role: 'user' as const, content: 'やっほ' }] };
 const LINE = '{"message":{"role":"assistant","content":"や"},"done":false}\n';
 const DONE = '{"message":{"content":""},"done":true,"done_reason":"stop","eval_count":1}\n';
@@ -25,7 +26,7 @@ describe(OllamaProvider.name, () => {
     response.flushHeaders();
     for (const line of lines) response.write(line);
   };
-  const chunks = () => lastValueFrom(sut.stream('llama3.2', REQUEST).pipe(toArray()));
+  const chunks = () => lastValueFrom(sut.stream('llama3.2', REQUEST, OPTIONS).pipe(toArray()));
   const failure = () =>
     chunks().then(
       () => {
@@ -42,7 +43,7 @@ describe(OllamaProvider.name, () => {
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
     const config = parseEnvironment({ OLLAMA_BASE_URL: `http://127.0.0.1:${port}/v1/` });
-    http = new HttpClient(config);
+    http = new HttpClient();
     sut = new OllamaProvider(config, http);
   });
 
@@ -87,7 +88,7 @@ describe(OllamaProvider.name, () => {
 
   it('opens nothing before somebody subscribes', async () => {
     answer = (_, response) => response.end();
-    sut.stream('llama3.2', REQUEST);
+    sut.stream('llama3.2', REQUEST, OPTIONS);
     await new Promise(setImmediate);
     expect(sockets).toHaveLength(0);
   });
@@ -103,7 +104,7 @@ describe(OllamaProvider.name, () => {
         resolve(response);
       };
     });
-    const subscription = sut.stream('llama3.2', REQUEST).subscribe();
+    const subscription = sut.stream('llama3.2', REQUEST, OPTIONS).subscribe();
     const response = await asked;
     const closed = once(response, 'close');
     subscription.unsubscribe();
@@ -136,7 +137,7 @@ describe(OllamaProvider.name, () => {
 
   it('survives that somebody leaves when all has come but is not yet read', async () => {
     answer = (_, response) => response.end(LINE + DONE);
-    await firstValueFrom(sut.stream('llama3.2', REQUEST));
+    await firstValueFrom(sut.stream('llama3.2', REQUEST, OPTIONS));
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(await chunks()).toHaveLength(4);
     expect(sockets).toHaveLength(1);
@@ -203,7 +204,7 @@ describe(OllamaProvider.name, () => {
   });
 
   it('refuses what Ollama cannot take before it opens anything', async () => {
-    const refused = firstValueFrom(sut.stream('llama3.2', { ...REQUEST, n: 2 }));
+    const refused = firstValueFrom(sut.stream('llama3.2', { ...REQUEST, n: 2 }, OPTIONS));
     await expect(refused).rejects.toMatchObject({ code: 'invalid_request' });
     expect(sockets).toHaveLength(0);
   });

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Observable } from 'rxjs';
 import type { Config } from '../../config/config.js';
-import type { ChatProvider, ChatRequest, Frame } from '../chat-provider.js';
-import type { HttpClient } from '../http/http-client.js';
+import type { ChatProvider, ChatRequest, Frame, StreamOptions } from '../chat-provider.js';
+import type { HttpClient, UpstreamRequest } from '../http/http-client.js';
 import { readText, streamLines } from '../http/stream-lines.js';
 import { expectContentType, refused } from '../http/upstream-error.js';
 import { chatParser } from './chat.parser.js';
@@ -31,9 +31,9 @@ export class OllamaProvider implements ChatProvider {
     return Boolean(config.OLLAMA_BASE_URL ?? config.OLLAMA_MODEL);
   }
 
-  stream(model: string, request: ChatRequest): Observable<Frame> {
+  stream(model: string, request: ChatRequest, { connectMs }: StreamOptions): Observable<Frame> {
     return streamLines(
-      (signal) => this.open(model, request, signal),
+      (signal) => this.open(model, request, { signal, connectMs }),
       (subscriber) => chatParser(model, subscriber),
       this.config.MAX_RUN_BYTES,
     );
@@ -42,13 +42,13 @@ export class OllamaProvider implements ChatProvider {
   private async open(
     model: string,
     request: ChatRequest,
-    signal: AbortSignal,
+    limits: Pick<UpstreamRequest, 'signal' | 'connectMs'>,
   ): Promise<IncomingMessage> {
     const response = await this.http.request(this.url, {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'application/x-ndjson' },
       body: JSON.stringify(toOllamaRequest(model, request)),
-      signal,
+      ...limits,
     });
     const status = response.statusCode!;
     if (status < 200 || status > 299) {

@@ -2,7 +2,7 @@ import { AzureOpenAI, OpenAI } from 'openai';
 import { throwError } from 'rxjs';
 import type { Config } from '../../config/config.js';
 import { ChatError } from '../../errors/chat-error.js';
-import type { ChatProvider, ChatRequest } from '../chat-provider.js';
+import type { ChatProvider, ChatRequest, StreamOptions } from '../chat-provider.js';
 import type { HttpClient } from '../http/http-client.js';
 import { ChatCompletions, SDK_OPTIONS } from './chat-completions.js';
 import { sdkFetch } from './sdk-fetch.js';
@@ -31,12 +31,12 @@ export class AzureProvider implements ChatProvider {
     return Boolean(config.AZURE_OPENAI_ENDPOINT);
   }
 
-  stream(model: string, request: ChatRequest) {
+  stream(model: string, request: ChatRequest, options: StreamOptions) {
     if (!DEPLOYMENT_NAME.test(model)) {
       const message = 'A deployment name has letters, digits, hyphens, underscores and dots only.';
       return throwError(() => new ChatError('invalid_request', message, { param: 'model' }));
     }
-    return this.completions.stream(model, request);
+    return this.completions.stream(model, request, options);
   }
 }
 

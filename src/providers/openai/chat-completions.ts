@@ -3,11 +3,11 @@ import type { ChatCompletionCreateParamsStreaming } from 'openai/resources/chat/
 import type { IncomingMessage } from 'node:http';
 import type { Observable } from 'rxjs';
 import { ChatError } from '../../errors/chat-error.js';
-import type { ChatRequest, Frame } from '../chat-provider.js';
+import type { ChatRequest, Frame, StreamOptions } from '../chat-provider.js';
 import { streamLines } from '../http/stream-lines.js';
 import { expectContentType, refused } from '../http/upstream-error.js';
 import { chunkParser } from './chunk.parser.js';
-import type { StreamResponse } from './sdk-fetch.js';
+import type { SdkFetchOptions, StreamResponse } from './sdk-fetch.js';
 
 /** What `new OpenAI()` gets beside the address and the key: no retry, deadline or log of its own. */
 export const SDK_OPTIONS = { maxRetries: 0, timeout: 2 ** 31 - 1, logLevel: 'off' } as const;
@@ -25,9 +25,10 @@ export class ChatCompletions {
     private readonly maxLineLength: number,
   ) {}
 
-  stream(model: string, request: ChatRequest): Observable<Frame> {
+  stream(model: string, request: ChatRequest, { connectMs }: StreamOptions): Observable<Frame> {
+    const fetchOptions: SdkFetchOptions = { connectMs };
     return streamLines(
-      (signal) => this.open(model, request, signal),
+      (signal) => this.open(model, request, { signal, fetchOptions: fetchOptions as object }),
       chunkParser,
       this.maxLineLength,
     );
@@ -36,7 +37,7 @@ export class ChatCompletions {
   private async open(
     model: string,
     request: ChatRequest,
-    signal: AbortSignal,
+    options: OpenAI.RequestOptions,
   ): Promise<IncomingMessage> {
     const { stream_options, ...rest } = request;
     const asksUsage = !this.withoutStreamOptions.has(model);
@@ -49,12 +50,12 @@ export class ChatCompletions {
       }),
     } as ChatCompletionCreateParamsStreaming;
     try {
-      const response = await this.client.chat.completions.create(body, { signal }).asResponse();
+      const response = await this.client.chat.completions.create(body, options).asResponse();
       return streamOf(response as StreamResponse);
     } catch (error) {
       if (asksUsage && refusesStreamOptions(error)) {
         this.withoutStreamOptions.add(model);
-        return this.open(model, request, signal);
+        return this.open(model, request, options);
       }
       throw toChatError(error);
     }

@@ -1,6 +1,6 @@
 import { OpenAI } from 'openai';
 import type { Config } from '../../config/config.js';
-import type { ChatProvider, ChatRequest } from '../chat-provider.js';
+import type { ChatProvider, ChatRequest, StreamOptions } from '../chat-provider.js';
 import type { HttpClient } from '../http/http-client.js';
 import { ChatCompletions, SDK_OPTIONS } from './chat-completions.js';
 import { sdkFetch } from './sdk-fetch.js';
@@ -29,7 +29,7 @@ export class OpenAIProvider implements ChatProvider {
     return Boolean(config.OPENAI_API_KEY ?? config.OPENAI_BASE_URL);
   }
 
-  stream(model: string, request: ChatRequest) {
-    return this.completions.stream(model, request);
+  stream(model: string, request: ChatRequest, options: StreamOptions) {
+    return this.completions.stream(model, request, options);
   }
 }

@@ -1,0 +1,91 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HttpClient } from './http-client.js';
+
+const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
+
+describe(HttpClient.name, () => {
+  let server: Server;
+  let sut: HttpClient;
+  /** What is done with the request of this number on the connection of this number. */
+  let act: (socket: Socket, connection: number, request: number) => void;
+  /** `<connection>/<request>` of each request that came. */
+  let seen: string[];
+
+  beforeEach(async () => {
+    sut = new HttpClient();
+    seen = [];
+    let connections = 0;
+    server = createServer((socket) => {
+      const connection = (connections += 1);
+      let requests = 0;
+      socket.on('error', () => undefined);
+      socket.on('data', () => {
+        requests += 1;
+        seen.push(`${connection}/${requests}`);
+        act(socket, connection, requests);
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+  });
+  afterEach(async () => {
+    sut.onApplicationShutdown();
+    server.close();
+    await once(server, 'close');
+  });
+
+  async function get(signal = new AbortController().signal) {
+    const { port } = server.address() as AddressInfo;
+    const options = { method: 'GET', headers: {}, signal, connectMs: 1_000 };
+    const response = await sut.request(`http://127.0.0.1:${port}/`, options);
+    return (await response.toArray()).join('');
+  }
+
+  /** Keeps so many connections for the next requests. */
+  async function keep(count: number) {
+    act = (socket) => socket.write(OK);
+    await Promise.all(Array.from({ length: count }, () => get()));
+    await sleep(10);
+    seen.length = 0;
+  }
+
+  it.each([
+    ['reset', (socket: Socket) => socket.resetAndDestroy()],
+    ['closed', (socket: Socket) => socket.destroy()],
+  ])('asks again at once when kept connections turn out %s', async (_, end) => {
+    await keep(3);
+    act = (socket, connection) => (connection <= 3 ? end(socket) : socket.write(OK));
+    expect(await get()).toBe('ok');
+    expect(seen.slice(0, -1).sort()).toEqual(['1/2', '2/2', '3/2']);
+    expect(seen.at(-1)).toBe('4/1');
+  });
+
+  it('fails when a new connection is reset, and asks no more', async () => {
+    await keep(1);
+    act = (socket) => socket.resetAndDestroy();
+    await expect(get()).rejects.toMatchObject({
+      code: 'provider_unavailable',
+      message: 'The provider could not be reached (ECONNRESET).',
+    });
+    expect(seen).toEqual(['1/2', '2/1']);
+  });
+
+  it('fails when a kept connection is reset in the middle of an answer', async () => {
+    await keep(1);
+    act = (socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-le', () => socket.destroy());
+    await expect(get()).rejects.toMatchObject({ code: 'provider_unavailable' });
+    expect(seen).toEqual(['1/2']);
+  });
+
+  it('asks no more for somebody who left', async () => {
+    await keep(2);
+    const controller = new AbortController();
+    act = () => controller.abort();
+    await expect(get(controller.signal)).rejects.toMatchObject({ code: 'provider_unavailable' });
+    await sleep(20);
+    expect(seen).toHaveLength(1);
+  });
+});
