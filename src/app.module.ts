@@ -3,6 +3,10 @@ import { AccessModule } from './access/access.module.js';
 import { ChatModule } from './chat/chat.module.js';
 import { ConfigModule } from './config/config.module.js';
 import { HealthModule } from './health/health.module.js';
+import { HttpModule } from './http/http.module.js';
+import { TelemetryModule } from './telemetry/telemetry.module.js';
 
-@Module({ imports: [ConfigModule, AccessModule, HealthModule, ChatModule] })
+@Module({
+  imports: [ConfigModule, TelemetryModule, HttpModule, AccessModule, HealthModule, ChatModule],
+})
 export class AppModule {}

@@ -33,6 +33,13 @@ const environment = z
         error: 'expected fatal, error, warn, log, debug or verbose',
       })
       .default('log'),
+    LOG_CONTENT: onOff.default(false),
+    METRICS_PORT: whole(0, 0, 65_535).unwrap().optional(),
+    OTEL_EXPORTER_OTLP_ENDPOINT: url,
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: url,
+    OTEL_TRACES_EXPORTER: text,
+    OTEL_SDK_DISABLED: text,
+    OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: text,
     DOCS: onOff.default(true),
 
     DEFAULT_MODEL: text,

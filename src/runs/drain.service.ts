@@ -3,6 +3,7 @@ import type { NextFunction, Request, Response } from 'express';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CONFIG, type Config } from '../config/config.js';
 import { ChatError } from '../errors/chat-error.js';
+import { whenOver } from '../http/when-over.js';
 import { RUN_STORE, type RunStore } from './run-store.js';
 
 /** How often a drain looks whether something is left, in milliseconds. */
@@ -42,13 +43,7 @@ export class DrainService implements BeforeApplicationShutdown {
   track(request: Request, response: Response, next: NextFunction) {
     if (this.isLeaving) response.setHeader('Connection', 'close');
     this.responses.add(response);
-    // A pipelined response whose turn never came is closed by its socket alone.
-    const over = () => {
-      this.responses.delete(response);
-      request.socket.off('close', over);
-    };
-    response.once('close', over);
-    request.socket.once('close', over);
+    whenOver(request, response, () => this.responses.delete(response));
     response.once('finish', () => {
       // Nest calls the connection of an event stream keep-alive, whatever was agreed.
       const isLast = this.isLeaving || request.headers.connection?.toLowerCase() === 'close';

@@ -11,7 +11,8 @@ export interface RunningApp {
 }
 
 /** The variables that the machine of the tests may have set itself. */
-const AMBIENT = /^(OPENAI|AZURE|OLLAMA|SLUICE|REDIS)_|^(API_KEYS|AUTH|HOST|PORT|DEFAULT_MODEL)$/;
+const AMBIENT =
+  /^(OPENAI|AZURE|OLLAMA|SLUICE|REDIS|OTEL|METRICS)_|^(API_KEYS|AUTH|HOST|PORT|DEFAULT_MODEL)$/;
 
 /**
  * The whole application on a port of its own, configured by `env` alone. The environment is read

@@ -6,9 +6,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export interface Instance {
   port: number;
   process: ChildProcess;
+  /** All that it has written so far. */
+  output(): string;
+  /** Its log so far, without the lines of other programs. */
+  log(): LogLine[];
   /** Kills it, as a machine that goes away does. */
   kill(): Promise<void>;
 }
+
+/** A line of the log; `context` says whose. */
+export type LogLine = Record<string, unknown> & { context?: string };
 
 let isBuilt = false;
 
@@ -19,17 +26,35 @@ export async function startInstance(env: Record<string, string | number>): Promi
   const settings = Object.entries({ PORT: 0, ...env });
   const child = spawn(process.execPath, ['dist/main.js'], {
     env: Object.fromEntries(settings.map(([name, value]) => [name, String(value)])),
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
   child.stdout.on('data', (data: Buffer) => (output += data.toString()));
+  let complaints = '';
+  child.stderr.on('data', (data: Buffer) => {
+    complaints += data.toString();
+    process.stderr.write(data);
+  });
   const signal = AbortSignal.timeout(15_000);
   for (;;) {
     const [, port] = /Listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(output) ?? [];
-    if (port !== undefined) return { port: Number(port), process: child, kill: () => kill(child) };
+    if (port !== undefined) {
+      return {
+        port: Number(port),
+        process: child,
+        output: () => output + complaints,
+        log: () => linesOf(output),
+        kill: () => kill(child),
+      };
+    }
     if (child.exitCode !== null) throw new Error(`the instance did not start: ${output}`);
     await sleep(20, undefined, { signal });
   }
+}
+
+function linesOf(output: string): LogLine[] {
+  const lines = output.split('\n').filter((line) => line.startsWith('{'));
+  return lines.map((line) => JSON.parse(line) as LogLine);
 }
 
 async function kill(child: ChildProcess): Promise<void> {

@@ -1,0 +1,5 @@
+import { Module } from '@nestjs/common';
+import { RequestTelemetry } from './request.telemetry.js';
+
+@Module({ providers: [RequestTelemetry] })
+export class HttpModule {}
