@@ -17,6 +17,18 @@ export async function speak(exchange: Exchange, count = exchange.options.tokens)
   await exchange.tokens(textTokens(count), exchange.options.ms ?? PAUSE_MS);
 }
 
+/** All bytes of `text`, to be sent in another way. */
+export function wholeText(exchange: Exchange): Buffer {
+  exchange.head();
+  return exchange.capture(() => {
+    exchange.role();
+    for (const token of textTokens(exchange.options.tokens)) exchange.text(token);
+    exchange.finish();
+    exchange.usage();
+    exchange.done();
+  });
+}
+
 export const text: Scenario = async (exchange) => {
   await speak(exchange);
   exchange.complete();
@@ -84,20 +96,10 @@ export const answers: Record<string, Scenario> = {
   },
 
   split: async (exchange) => {
-    exchange.head();
-    const frames = [
-      () => exchange.role(),
-      ...textTokens(exchange.options.tokens).map((token) => () => exchange.text(token)),
-      () => exchange.finish(),
-      () => exchange.usage(),
-      () => exchange.done(),
-    ];
-    for (const frame of frames) {
-      for (const byte of exchange.capture(frame)) {
-        exchange.gone.throwIfAborted();
-        exchange.raw(Buffer.of(byte));
-        await nextTurn();
-      }
+    for (const byte of wholeText(exchange)) {
+      exchange.gone.throwIfAborted();
+      exchange.raw(Buffer.of(byte));
+      await nextTurn();
     }
     exchange.end();
   },

@@ -71,6 +71,15 @@ export class Exchange {
     }
   }
 
+  /** Bytes beneath HTTP, in place of a head or between its chunks. */
+  async beneath(bytes: string | Buffer): Promise<void> {
+    this.gone.throwIfAborted();
+    const { socket } = this.req;
+    if (socket.write(bytes)) return;
+    // A connection that fails is about to be gone.
+    await once(socket, 'drain', { signal: this.gone }).catch(() => this.request.closed);
+  }
+
   /** The bytes that `write` would have sent, for a scenario that cuts them elsewhere. */
   capture(write: () => void): Buffer {
     const captured: Buffer[] = (this.#captured = []);
@@ -203,6 +212,12 @@ export class Exchange {
   #chunks(chunks: object[]): void {
     for (const chunk of chunks) this.chunk(chunk);
   }
+}
+
+/** The key that the request came with. */
+export function keyOf({ request: { headers } }: Exchange): string {
+  const bearer = headers.authorization?.replace(/^Bearer /, '');
+  return bearer ?? headers['api-key']?.toString() ?? 'none';
 }
 
 function wireOf({ protocol, model, body }: UpstreamRequest): Wire {

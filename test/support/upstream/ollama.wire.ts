@@ -7,7 +7,7 @@ export class OllamaWire implements Wire {
   frame = (json: string) => `${json}\n`;
   usageAt: Wire['usageAt'] = 'finish';
 
-  constructor(private readonly model: string) {}
+  constructor(public model: string) {}
 
   role() {
     return [];

@@ -13,7 +13,7 @@ export class OpenAiWire implements Wire {
   readonly #created = Math.floor(Date.now() / 1000);
 
   constructor(
-    private readonly model: string,
+    public model: string,
     includeUsage: boolean,
   ) {
     this.usageAt = includeUsage ? 'last-chunk' : 'never';

@@ -1,5 +1,6 @@
-import { text } from './answers.scenarios.js';
-import type { Exchange, Scenario } from './exchange.js';
+import { gzipSync } from 'node:zlib';
+import { text, wholeText } from './answers.scenarios.js';
+import { keyOf, type Exchange, type Scenario } from './exchange.js';
 import { TEXT, TEXT_TOKENS } from './texts.js';
 import type { ErrorFields } from './wire.js';
 
@@ -41,16 +42,24 @@ const ERRORS: Record<number, (exchange: Exchange) => ErrorFields> = {
   529: () => serverError('Overloaded.', 'overloaded'),
 };
 
-function keyOf({ request }: Exchange): string {
-  const own = request.headers['api-key'];
-  const bearer = request.headers.authorization?.replace(/^Bearer /, '');
-  return bearer ?? (typeof own === 'string' ? own : 'none');
-}
-
 function retryAfter(status: number, { options }: Exchange): Record<string, string> {
   const seconds = options.retryafter ?? (status === 429 ? RETRY_AFTER_S : undefined);
   return seconds === undefined ? {} : { 'retry-after': String(seconds) };
 }
+
+const WAITS: Record<string, () => Record<string, string>> = {
+  date: () => ({ 'retry-after': new Date(Date.now() + RETRY_AFTER_S * 1000).toUTCString() }),
+  past: () => ({ 'retry-after': new Date(0).toUTCString() }),
+  ms: () => ({ 'retry-after-ms': '1500', 'retry-after': String(RETRY_AFTER_S) }),
+  absurd: () => ({ 'retry-after': '9'.repeat(400) }),
+  negative: () => ({ 'retry-after': '-5' }),
+  garbage: () => ({ 'retry-after': 'in a while 5' }),
+};
+
+const waits = Object.entries(WAITS).map(([form, headers]): [string, Scenario] => [
+  `retry-after-${form}`,
+  (x) => x.error(429, ERRORS[429]!(x), headers()),
+]);
 
 const statuses = Object.entries(ERRORS).flatMap(([key, fields]): [string, Scenario][] => {
   const status = Number(key);
@@ -67,10 +76,40 @@ const statuses = Object.entries(ERRORS).flatMap(([key, fields]): [string, Scenar
 /** Answers that are no stream, or no good one, from their head on. */
 export const refusals: Record<string, Scenario> = {
   ...Object.fromEntries(statuses),
+  ...Object.fromEntries(waits),
+  'status-400-key': (x) => x.error(400, invalid(`No such key: ${keyOf(x)}.`, null, null)),
+  'status-400-gzip': (x) => {
+    const body = gzipSync(JSON.stringify(x.wire.errorBody(400, ERRORS[400]!(x))));
+    x.respond(400, body, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
+  },
+  'status-400-endless': async (x) => {
+    x.head(400, { 'content-type': 'application/json' });
+    for (;;) {
+      await x.drained();
+      x.raw(' '.repeat(64 * 1024));
+    }
+  },
+  'status-503-hang': (x) => {
+    x.head(503, { 'content-type': 'application/json' });
+    x.raw('{"error":');
+  },
+  'status-204': (x) => x.respond(204, ''),
   redirect: (x) => x.respond(302, '', { location: '/redirected' }),
+  'redirect-307': (x) =>
+    x.respond(307, '', { location: x.request.path.replace('redirect', 'text') }),
   'ok-json': (x) => x.json(200, x.wire.whole(TEXT, TEXT_TOKENS.length)),
   'ok-html': (x) => x.respond(200, HTML, HTML_TYPE),
   'ok-empty': (x) => x.respond(200, '', { 'content-type': x.wire.contentType }),
+  'ok-error': (x) => x.json(200, x.wire.errorBody(500, ERRORS[500]!(x))),
+  'ok-gzip': (x) => {
+    x.head(200, { 'content-encoding': 'gzip' });
+    x.raw(gzipSync(wholeText(x)));
+    x.end();
+  },
+  'ok-no-type': async (x) => {
+    x.res.writeHead(200);
+    await text(x);
+  },
   'ok-wrong-type': async (x) => {
     x.head(200, { 'content-type': 'text/plain' });
     await text(x);

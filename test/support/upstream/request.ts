@@ -32,6 +32,8 @@ export class UpstreamRequest {
   constructor(
     req: IncomingMessage,
     readonly body: ChatBody,
+    /** The connection had a request before. */
+    readonly reusesSocket = false,
   ) {
     this.method = req.method ?? '';
     this.path = req.url ?? '';

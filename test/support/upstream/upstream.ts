@@ -22,6 +22,8 @@ export class Upstream {
   readonly #server;
   /** By the client's port: under TLS a request's socket is not the TCP socket. */
   readonly #sockets = new Map<number | undefined, Socket>();
+  /** Connections that had a request. */
+  readonly #used = new WeakSet<Socket>();
   readonly #exchanges = new Set<Exchange>();
   readonly #scripts = new Map<string, Scenario>();
   readonly #arrivals = new EventEmitter().setMaxListeners(0);
@@ -114,7 +116,8 @@ export class Upstream {
     const body = await readText(req).catch(() => undefined);
     if (body === undefined) return;
 
-    const request = new UpstreamRequest(req, parseJson(body));
+    const request = new UpstreamRequest(req, parseJson(body), this.#used.has(req.socket));
+    this.#used.add(req.socket);
     this.requests.push(request);
     const scenario = this.#scenarioOf(request);
     const tcp = this.#sockets.get(req.socket.remotePort) ?? req.socket;

@@ -24,6 +24,8 @@ export interface ErrorFields {
  */
 export interface Wire {
   readonly contentType: string;
+  /** The model that answers; a scenario may name another. */
+  model: string;
   /** Puts one JSON text on the wire; a scenario may replace it to vary the framing. */
   frame: (json: string) => string;
   /** Where usage is told; a scenario may move it. */
