@@ -104,7 +104,7 @@ export class LocalRun implements Run {
       ignoreElements(),
       takeUntil(transcriber.finished.pipe(delay(USAGE_WAIT_MS))),
       concatWith(defer(() => of(transcriber.end()))),
-      catchError((error: unknown) => of(failed(toChatError(error)))),
+      catchError((error: unknown) => of(this.endOf(toChatError(error)))),
     );
     const opening = timer(commitAfterMs).pipe(
       tap(() => log.open()),
@@ -210,6 +210,12 @@ export class LocalRun implements Run {
       }
       this.log.next(event);
     }
+  }
+
+  /** A deadline that passes between the last finish reason and upstream's end breaks nothing off. */
+  private endOf(error: ChatError): Terminal {
+    const isDeadline = error.code === 'timeout_idle' || error.code === 'timeout_total';
+    return isDeadline && this.transcriber.hasFinished ? this.transcriber.end() : failed(error);
   }
 
   /** The run's end with its tokens counted: by the provider, else here. */

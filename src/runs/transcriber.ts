@@ -39,6 +39,11 @@ export class Transcriber {
     private readonly choices: number,
   ) {}
 
+  /** Whether every choice has its finish reason. */
+  get hasFinished(): boolean {
+    return this.finishReasons.size >= this.choices;
+  }
+
   /** The provider's count so far, if it gave one. */
   get usage(): Usage | null {
     return this.lastWithUsage ? { ...usageOf(this.lastWithUsage), source: 'provider' } : null;
@@ -68,7 +73,7 @@ export class Transcriber {
         this.send({ ...clean, choices: finishing.map(finishOnly) });
       }
     }
-    if (finishing.length > 0 && this.finishReasons.size >= this.choices) this.finished.next();
+    if (finishing.length > 0 && this.hasFinished) this.finished.next();
     return events;
   }
 
@@ -77,7 +82,7 @@ export class Transcriber {
    * @throws {ChatError} `provider_truncated` when a choice has no finish reason
    */
   end(): Draft & Terminal {
-    if (this.finishReasons.size < this.choices) {
+    if (!this.hasFinished) {
       throw new ChatError('provider_truncated', 'The provider ended its answer early.');
     }
     return {

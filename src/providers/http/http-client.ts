@@ -2,6 +2,7 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { ChatError } from '../../errors/chat-error.js';
+import { refused } from './upstream-error.js';
 
 export interface UpstreamRequest {
   method: string;
@@ -40,8 +41,11 @@ export class HttpClient implements OnApplicationShutdown {
       const secure = protocol === 'https:';
       const request = (secure ? https : http).request(url, {
         method,
-        headers:
-          body === undefined ? headers : { ...headers, 'content-length': Buffer.byteLength(body) },
+        headers: {
+          'accept-encoding': 'identity',
+          ...headers,
+          ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
+        },
         agent: this.agents[secure ? 'https:' : 'http:'],
       });
       // Not by the option `signal`: it destroys the request with an error, which Node emits on a
@@ -53,6 +57,11 @@ export class HttpClient implements OnApplicationShutdown {
       limitConnecting(request, connectMs, secure ? 'secureConnect' : 'connect');
       const wasStale = watchReuse(request);
       request.on('response', resolve);
+      // Nobody asked for another protocol.
+      request.on('upgrade', ({ statusCode }, socket) => {
+        socket.destroy();
+        reject(refused({ status: statusCode!, header: () => undefined }));
+      });
       // Stays after the response: a socket that fails later is told by the body's own error.
       request.on('error', (error: NodeJS.ErrnoException) => {
         if (wasStale(error) && !signal.aborted) resolve(this.request(url, upstream));

@@ -27,9 +27,18 @@ describe(retryAfterMs.name, () => {
     expect(read({ 'retry-after-ms': 'soon', 'retry-after': '7' })).toBe(7_000);
   });
 
+  it('is a day at most', () => {
+    for (const value of ['9'.repeat(400), '100000', 'Fri, 31 Dec 9999 23:59:59 GMT']) {
+      expect(read({ 'retry-after': value })).toBe(86_400_000);
+    }
+  });
+
   it('is undefined where nothing is asked for or it cannot be read', () => {
     expect(read({})).toBeUndefined();
-    expect(read({ 'retry-after': 'later' })).toBeUndefined();
+    for (const value of ['later', 'in a while 5', '-5', '1.2.3', '', 'Infinity']) {
+      expect([value, read({ 'retry-after': value })]).toEqual([value, undefined]);
+      expect([value, read({ 'retry-after-ms': value })]).toEqual([value, undefined]);
+    }
     expect(retryAfterMs(() => null)).toBeUndefined();
   });
 });

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { createServer, request, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { lastValueFrom, toArray } from 'rxjs';
+import { lastValueFrom, toArray, type Subscriber } from 'rxjs';
 import type { Frame } from '../chat-provider.js';
 import { chunkParser } from '../openai/chunk.parser.js';
 import { streamLines } from './stream-lines.js';
@@ -25,7 +25,8 @@ describe(streamLines.name, () => {
     });
   const frames = (text: string, maxLineLength = 1_000) => {
     body = text;
-    return lastValueFrom(streamLines<Frame>(open, chunkParser, maxLineLength).pipe(toArray()));
+    const parser = (subscriber: Subscriber<Frame>) => chunkParser(subscriber, maxLineLength);
+    return lastValueFrom(streamLines(open, parser, maxLineLength).pipe(toArray()));
   };
 
   it('reads a last line without an end, as some servers send it', async () => {

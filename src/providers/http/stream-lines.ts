@@ -6,6 +6,12 @@ import { LineDecoder } from './line-decoder.js';
 /** After the last line upstream gets this long to end its body, which keeps the connection. */
 const BODY_END_MS = 1_000;
 
+/** What it may still say in that time: the end of a body is a few bytes. */
+const MAX_REST_BYTES = 65_536;
+
+/** The body of a refusal gets this long: the status was there before it. */
+const REFUSAL_MS = 2_000;
+
 /** Ends a line, and the server-sent event that it is part of. */
 const LINE_ENDS = Buffer.from('\n\n');
 
@@ -79,6 +85,11 @@ export function streamLines<T>(
 function endSoon(body: IncomingMessage, controller: AbortController) {
   const timer = setTimeout(() => controller.abort(), BODY_END_MS);
   body.once('close', () => clearTimeout(timer));
+  let left = MAX_REST_BYTES;
+  body.on('data', ({ length }: Buffer) => {
+    left -= length;
+    if (left < 0) controller.abort();
+  });
 }
 
 function truncated(cause?: Error) {
@@ -86,12 +97,13 @@ function truncated(cause?: Error) {
 }
 
 /**
- * Reads the body of a refusal.
+ * Reads the body of a refusal, as much of it as comes in time.
  * @param maxBytes further bytes are dropped, with the connection
  */
 export async function readText(body: IncomingMessage, maxBytes = 65_536): Promise<string> {
   const parts: Buffer[] = [];
   let length = 0;
+  const timer = setTimeout(() => body.destroy(), REFUSAL_MS);
   try {
     for await (const part of body as AsyncIterable<Buffer>) {
       parts.push(part);
@@ -100,6 +112,8 @@ export async function readText(body: IncomingMessage, maxBytes = 65_536): Promis
     }
   } catch {
     // What arrived of it has to do: the status alone says enough.
+  } finally {
+    clearTimeout(timer);
   }
   return Buffer.concat(parts).toString('utf8', 0, maxBytes);
 }

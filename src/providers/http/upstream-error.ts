@@ -1,5 +1,11 @@
+import type { IncomingMessage } from 'node:http';
 import { ChatError } from '../../errors/chat-error.js';
 import { retryAfterMs } from './retry-after.js';
+
+/** Shorter ones are placeholders such as `none`, and words of the language. */
+const MIN_KEY_LENGTH = 8;
+
+const MAX_WORDS_LENGTH = 4_000;
 
 /** What a provider's refusal said, in whichever protocol. */
 export interface UpstreamRefusal {
@@ -42,12 +48,25 @@ export function refused({ status, header, message, ...upstream }: UpstreamRefusa
   }
 }
 
-/** @throws {ChatError} `provider_unavailable` unless the content type is one of a stream's. */
-export function expectContentType(type: string | undefined, expected: RegExp) {
-  if (type !== undefined && !expected.test(type)) {
-    throw new ChatError(
-      'provider_unavailable',
-      'The provider answered with something else than a stream.',
-    );
-  }
+/**
+ * A provider's own words, for the caller: without the key, which some services repeat, and of a
+ * length to be read.
+ */
+export function wordsOf(said: unknown, key?: string | null): string | undefined {
+  if (typeof said !== 'string' || said === '') return undefined;
+  const words = key && key.length >= MIN_KEY_LENGTH ? said.replaceAll(key, '***') : said;
+  return words.slice(0, MAX_WORDS_LENGTH);
+}
+
+/**
+ * @param type what the content type of a stream looks like
+ * @throws {ChatError} `provider_unavailable` for anything else, and for what is encoded unasked
+ */
+export function expectStream({ headers }: IncomingMessage, type: RegExp) {
+  const { 'content-type': given = '', 'content-encoding': encoding = 'identity' } = headers;
+  if ((given === '' || type.test(given)) && encoding === 'identity') return;
+  throw new ChatError(
+    'provider_unavailable',
+    'The provider answered with something else than a stream.',
+  );
 }

@@ -6,6 +6,7 @@ import { ChatError } from '../../errors/chat-error.js';
 import type { Frame } from '../chat-provider.js';
 import type { Delta } from '../chunk.js';
 import type { LineParser } from '../http/stream-lines.js';
+import { wordsOf } from '../http/upstream-error.js';
 
 const toolCall = z.object({
   id: z.string().nullish(),
@@ -85,8 +86,7 @@ function parseLine(text: string): ChatLine {
   }
   const { error } = line.data;
   if (error != null) {
-    const said = typeof error === 'string' && error !== '';
-    throw new ChatError('provider_error', said ? error : 'The provider reported an error.');
+    throw new ChatError('provider_error', wordsOf(error) ?? 'The provider reported an error.');
   }
   return line.data;
 }

@@ -4,7 +4,7 @@ import type { Config } from '../../config/config.js';
 import type { ChatProvider, ChatRequest, Frame, StreamOptions } from '../chat-provider.js';
 import type { HttpClient, UpstreamRequest } from '../http/http-client.js';
 import { readText, streamLines } from '../http/stream-lines.js';
-import { expectContentType, refused } from '../http/upstream-error.js';
+import { expectStream, refused, wordsOf } from '../http/upstream-error.js';
 import { chatParser } from './chat.parser.js';
 import { toOllamaRequest } from './chat-request.js';
 
@@ -58,7 +58,7 @@ export class OllamaProvider implements ChatProvider {
         message: messageOf(await readText(response)),
       });
     }
-    expectContentType(response.headers['content-type'], /^application\/(x-ndjson|jsonl)\b/i);
+    expectStream(response, /^application\/(x-ndjson|jsonl)\b/i);
     return response;
   }
 }
@@ -67,7 +67,7 @@ export class OllamaProvider implements ChatProvider {
 function messageOf(body: string): string | undefined {
   try {
     const { error } = JSON.parse(body) as { error?: unknown };
-    return typeof error === 'string' ? error : undefined;
+    return wordsOf(error);
   } catch {
     return undefined;
   }

@@ -5,7 +5,7 @@ import type { Observable } from 'rxjs';
 import { ChatError } from '../../errors/chat-error.js';
 import type { ChatRequest, Frame, StreamOptions } from '../chat-provider.js';
 import { streamLines } from '../http/stream-lines.js';
-import { expectContentType, refused } from '../http/upstream-error.js';
+import { expectStream, refused, wordsOf } from '../http/upstream-error.js';
 import { chunkParser } from './chunk.parser.js';
 import type { SdkFetchOptions, StreamResponse } from './sdk-fetch.js';
 
@@ -29,7 +29,7 @@ export class ChatCompletions {
     const fetchOptions: SdkFetchOptions = { connectMs };
     return streamLines(
       (signal) => this.open(model, request, { signal, fetchOptions: fetchOptions as object }),
-      chunkParser,
+      (subscriber) => chunkParser(subscriber, this.maxLineLength, this.client.apiKey),
       this.maxLineLength,
     );
   }
@@ -57,14 +57,14 @@ export class ChatCompletions {
         this.withoutStreamOptions.add(model);
         return this.open(model, request, options);
       }
-      throw toChatError(error);
+      throw toChatError(error, this.client.apiKey);
     }
   }
 }
 
 function streamOf({ stream }: StreamResponse): IncomingMessage {
   try {
-    expectContentType(stream.headers['content-type'], /^text\/event-stream\b/i);
+    expectStream(stream, /^text\/event-stream\b/i);
     return stream;
   } catch (error) {
     stream.destroy();
@@ -80,7 +80,7 @@ function refusesStreamOptions(error: unknown): boolean {
   );
 }
 
-function toChatError(error: unknown): unknown {
+function toChatError(error: unknown, key: string | null): unknown {
   if (!(error instanceof APIError)) return error;
   // The SDK wraps what the connection failed with.
   if (error.cause instanceof ChatError) return error.cause;
@@ -93,7 +93,7 @@ function toChatError(error: unknown): unknown {
   return refused({
     status: error.status as number,
     header: (name) => (error.headers as Headers | undefined)?.get(name),
-    message: typeof said?.message === 'string' ? said.message : undefined,
+    message: wordsOf(said?.message, key),
     type: error.type,
     code: error.code,
     param: error.param,

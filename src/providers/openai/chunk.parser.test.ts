@@ -6,13 +6,15 @@ import { chunkParser } from './chunk.parser.js';
 
 const CHUNK = '{"id":"chatcmpl-1","choices":[{"index":0,"delta":{"content":"や"}}]}';
 
+const MAX_LENGTH = 200;
+
 /** Parses lines until one ends or fails the stream. */
 function parse(...lines: string[]) {
   const frames: Frame[] = [];
   let ended = false;
   let error: ChatError | undefined;
   new Observable<Frame>((subscriber) => {
-    const parser = chunkParser(subscriber);
+    const parser = chunkParser(subscriber, MAX_LENGTH, 'sk-123456789');
     ended = lines.some((line) => parser(line));
   }).subscribe({
     next: (frame) => frames.push(frame),
@@ -84,5 +86,15 @@ describe(chunkParser.name, () => {
 
   it('takes an error that is only a text', () => {
     expect(parse('data: {"error":"overloaded"}', '').error!.message).toBe('overloaded');
+  });
+
+  it('repeats no key', () => {
+    const { error } = parse('data: {"error":{"message":"No such key: sk-123456789."}}', '');
+    expect(error!.message).toBe('No such key: ***.');
+  });
+
+  it('gives up an event of too many lines, at once', () => {
+    const { error } = parse(...Array.from({ length: 30 }, () => 'data: 12345678'));
+    expect(error!.code).toBe('provider_malformed');
   });
 });

@@ -3,34 +3,46 @@ import { ChatError } from '../../errors/chat-error.js';
 import type { Frame } from '../chat-provider.js';
 import type { UpstreamChunk } from '../chunk.js';
 import type { LineParser } from '../http/stream-lines.js';
+import { wordsOf } from '../http/upstream-error.js';
 
 type Parsed = UpstreamChunk & { error?: unknown };
 
 /**
  * Reads the server-sent events of a chat completion: each event's data is a chunk's JSON or, last,
  * `[DONE]`. Other fields and comments say nothing here.
+ *
+ * @param maxLength of an event's data, in characters
+ * @param key the service's, which an error may repeat
  */
-export function chunkParser(subscriber: Subscriber<Frame>): LineParser {
+export function chunkParser(
+  subscriber: Subscriber<Frame>,
+  maxLength: number,
+  key?: string | null,
+): LineParser {
   let data: string | undefined;
   return (line) => {
     if (line.startsWith('data:')) {
       const value = line.slice(line.startsWith(' ', 5) ? 6 : 5);
       data = data === undefined ? value : `${data}\n${value}`;
+      if (data.length > maxLength) {
+        const message = `The provider sent an event of over ${maxLength} characters.`;
+        throw new ChatError('provider_malformed', message);
+      }
     } else if (line === '' && data !== undefined) {
       const json = data;
       data = undefined;
       if (json.trim() === '[DONE]') return true;
       // It is passed on as one line; outside of JSON's strings a line break is but white space.
       if (json !== '')
-        subscriber.next({ chunk: parseChunk(json), json: json.replaceAll('\n', ' ') });
+        subscriber.next({ chunk: parseChunk(json, key), json: json.replaceAll('\n', ' ') });
     }
     return false;
   };
 }
 
-function parseChunk(json: string): UpstreamChunk {
+function parseChunk(json: string, key?: string | null): UpstreamChunk {
   const chunk = parseObject(json);
-  if (chunk.error) throw inBandError(chunk.error);
+  if (chunk.error) throw inBandError(chunk.error, key);
   if (hasShape(chunk)) return chunk;
   throw new ChatError('provider_malformed', 'The provider sent a chunk of another shape.');
 }
@@ -64,10 +76,7 @@ function parseObject(json: string): Parsed {
 }
 
 /** @param error what stands under `error` in a chunk: an object by the protocol, often a string */
-function inBandError(error: unknown): ChatError {
-  const message = typeof error === 'string' ? error : (error as { message?: unknown }).message;
-  return new ChatError(
-    'provider_error',
-    typeof message === 'string' ? message : 'The provider reported an error.',
-  );
+function inBandError(error: unknown, key?: string | null): ChatError {
+  const said = typeof error === 'string' ? error : (error as { message?: unknown }).message;
+  return new ChatError('provider_error', wordsOf(said, key) ?? 'The provider reported an error.');
 }
