@@ -1,0 +1,72 @@
+import type { RunEvent } from '../../runs/entry.js';
+import type { AnswerEvent } from './answer.js';
+
+export interface Printer {
+  print(event: AnswerEvent): void;
+  /** Leaves the cursor where the next line begins. */
+  end(): void;
+}
+
+/** What a model could change a terminal with, except line ends and tabs. */
+// eslint-disable-next-line no-control-regex -- they are what is looked for
+const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+
+/** Every event as a line of JSON. */
+export class JsonPrinter implements Printer {
+  constructor(private readonly output: NodeJS.WriteStream) {}
+
+  print({ type, id, data }: AnswerEvent) {
+    this.output.write(`${JSON.stringify({ event: type, id, data })}\n`);
+  }
+
+  end() {
+    // Every line has its end.
+  }
+}
+
+/** The text alone. A terminal gets the reasoning too, dimmed, and nothing that could control it. */
+export class TextPrinter implements Printer {
+  private readonly isTerminal: boolean;
+  private readonly hasColors: boolean;
+  /** What was printed last. */
+  private last?: 'text' | 'aside';
+  private endsLine = true;
+  /** The first half of a character whose other half is in the next event. */
+  private half = '';
+
+  constructor(private readonly output: NodeJS.WriteStream) {
+    this.isTerminal = output.isTTY;
+    this.hasColors = output.isTTY && output.hasColors();
+  }
+
+  print(event: RunEvent) {
+    if (event.type === 'message' || event.type === 'refusal') {
+      this.write('text', event.data.content);
+    } else if (this.isTerminal && event.type === 'reasoning') {
+      this.write('aside', event.data.content);
+    } else if (this.isTerminal && event.type === 'tool_call') {
+      const { name, arguments: piece } = event.data;
+      this.write(
+        'aside',
+        name === undefined ? piece : `${this.endsLine ? '' : '\n'}${name} ${piece}`,
+      );
+    }
+  }
+
+  end() {
+    if (!this.endsLine) this.output.write('\n');
+    this.endsLine = true;
+    this.last = undefined;
+  }
+
+  private write(kind: 'text' | 'aside', content: string) {
+    let text = this.half + (this.isTerminal ? content.replace(CONTROLS, '') : content);
+    [this.half] = /[\ud800-\udbff]?$/.exec(text)!;
+    text = text.slice(0, text.length - this.half.length);
+    if (text === '') return;
+    if (this.last !== undefined && this.last !== kind) this.output.write('\n\n');
+    this.last = kind;
+    this.endsLine = text.endsWith('\n');
+    this.output.write(kind === 'aside' && this.hasColors ? `\u001b[2m${text}\u001b[22m` : text);
+  }
+}

@@ -1,0 +1,20 @@
+import { causeOf, Refusal, type Server } from './server.js';
+
+/** What went wrong in a sentence for whoever sits at the terminal, and what to do. */
+export function explain(error: unknown, { url }: Server): string {
+  if (error instanceof Refusal) {
+    const advice =
+      error.status === 401
+        ? ' Give one with --key or SLUICE_API_KEY.'
+        : error.retryable
+          ? ' Try again.'
+          : '';
+    return `${error.message} (${error.code})${advice}`;
+  }
+  const cause = causeOf(error);
+  if (cause === 'ECONNREFUSED') {
+    return `Nothing answers at ${url.origin}. Start a server with npm start, or say where it is with --url.`;
+  }
+  if (cause === 'ENOTFOUND') return `There is no host ${url.hostname}.`;
+  return `${url.origin} can't be reached (${cause || String(error)}).`;
+}

@@ -1,0 +1,29 @@
+import { chat, CHAT_USAGE } from './chat/chat.command.js';
+import { say } from './say.js';
+import { UsageError } from './usage-error.js';
+
+const [command = '', ...args] = process.argv.slice(2);
+
+async function main(): Promise<number> {
+  if (command === 'chat') return chat(args, process.env);
+  if (command === '' || command === 'help' || command === '--help' || command === '-h') {
+    process.stdout.write(`${CHAT_USAGE}\n`);
+    return command === '' ? 2 : 0;
+  }
+  throw new UsageError(`There is no command ${JSON.stringify(command)}.`);
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (!isUsageError(error)) throw error;
+  say(`${error.message}\nSee sluice --help.`);
+  process.exitCode = 2;
+}
+
+function isUsageError(error: unknown): error is Error {
+  if (error instanceof UsageError) return true;
+  // What node:util's parseArgs throws.
+  const { code } = Object(error) as { code?: unknown };
+  return error instanceof Error && typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS');
+}

@@ -1,0 +1,99 @@
+import { UsageError } from './usage-error.js';
+
+/** An answer that is no success, with what the server said of it. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly retryable: boolean,
+  ) {
+    super(message);
+  }
+}
+
+export interface Call {
+  method?: 'GET' | 'POST';
+  headers?: Record<string, string>;
+  /** Sent as JSON. */
+  body?: unknown;
+  signal?: AbortSignal;
+}
+
+/** A Sluice server as its clients see it. */
+export class Server {
+  readonly url: URL;
+
+  /**
+   * @param url its address; `http://` may be left out
+   * @throws {UsageError} when that is no address
+   */
+  constructor(
+    url: string,
+    private readonly key?: string,
+  ) {
+    const address = /^https?:\/\//i.test(url) ? url : `http://${url}`;
+    if (!URL.canParse(address)) throw new UsageError(`${JSON.stringify(url)} is not a URL.`);
+    this.url = new URL(address.replace(/\/*$/, '/'));
+  }
+
+  get headers(): Record<string, string> {
+    return this.key === undefined ? {} : { authorization: `Bearer ${this.key}` };
+  }
+
+  /** @param path without a leading slash, so that the server may have a path of its own */
+  resolve(path: string): URL {
+    return new URL(path, this.url);
+  }
+
+  /** @throws {Refusal} for any status but a 2xx; what `fetch` throws when there is no answer */
+  async call(path: string, { method = 'GET', headers, body, signal }: Call = {}) {
+    const response = await fetch(this.resolve(path), {
+      method,
+      headers: {
+        ...this.headers,
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      // A POST that is redirected would become a GET, and the key go elsewhere.
+      redirect: 'manual',
+      signal,
+    });
+    if (response.ok) return response;
+    throw await refusalOf(response);
+  }
+}
+
+/** The system's word for why there was no answer, such as ECONNREFUSED. */
+export function causeOf(error: unknown): string {
+  const { cause } = Object(error) as { cause?: { code?: string } };
+  return cause?.code ?? '';
+}
+
+async function refusalOf(response: Response): Promise<Refusal> {
+  const { status, headers } = response;
+  const body = await response.text().catch(() => '');
+  const { error } = parse(body) as { error?: { message?: unknown; code?: unknown } };
+  const location = headers.get('location');
+  // A proxy that has no server for the moment answers by itself.
+  const isPassing = [429, 502, 503, 504].includes(status);
+  const shouldRetry = headers.get('x-should-retry') ?? String(isPassing);
+  const foreign = `No Sluice server answered, but HTTP ${status}${location ? ` to ${location}` : ''}.`;
+  return new Refusal(
+    status,
+    typeof error?.code === 'string' ? error.code : `http_${status}`,
+    typeof error?.message === 'string' ? error.message : foreign,
+    shouldRetry === 'true',
+  );
+}
+
+function parse(json: string): object {
+  try {
+    return Object(JSON.parse(json)) as object;
+  } catch {
+    return {};
+  }
+}
