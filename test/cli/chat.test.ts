@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { startApp, type RunningApp } from '../support/app.js';
-import { startCli, type CliOptions } from '../support/cli.js';
+import { buildCli, startCli, type CliOptions } from '../support/cli.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
 import { NASTY, startUpstream, textOf, type Upstream } from '../support/upstream/index.js';
 
@@ -9,9 +9,10 @@ let server: RunningApp;
 let proxy: Proxy;
 
 beforeAll(async () => {
+  buildCli();
   upstream = await startUpstream();
   server = await startApp({ OPENAI_BASE_URL: `${upstream.url}/v1`, DEMO: 'on' });
-});
+}, 120_000);
 beforeEach(async () => {
   proxy = await startProxy(server.port);
 });

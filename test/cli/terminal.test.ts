@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import { startApp, type RunningApp } from '../support/app.js';
-import { startCliAtTerminal } from '../support/cli.js';
+import { buildCli, startCliAtTerminal } from '../support/cli.js';
 import { describeWith } from '../support/programs.js';
 import { REASONING_TOKENS, startUpstream, TEXT, type Upstream } from '../support/upstream/index.js';
 
@@ -17,9 +17,10 @@ describeWith('script', 'sluice chat at a terminal', () => {
   let server: RunningApp;
 
   beforeAll(async () => {
+    buildCli();
     upstream = await startUpstream();
     server = await startApp({ OPENAI_BASE_URL: `${upstream.url}/v1` });
-  });
+  }, 120_000);
   afterEach(() => upstream.reset());
   afterAll(async () => {
     await server.close();

@@ -2,7 +2,10 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { eventually } from './eventually.js';
 
-let isBuilt = false;
+/** Builds what the command line runs; it takes its time. */
+export function buildCli(): void {
+  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '--build']);
+}
 
 export interface CliOptions {
   env?: Record<string, string>;
@@ -12,7 +15,6 @@ export interface CliOptions {
 
 /** The real command line, in a process of its own. It knows nothing of this machine's environment. */
 export function startCli(args: string[], { env, input = '' }: CliOptions = {}): Cli {
-  build();
   const child = spawn(process.execPath, ['bin/sluice.js', ...args], {
     env: { PATH: process.env.PATH, ...env },
   });
@@ -22,7 +24,6 @@ export function startCli(args: string[], { env, input = '' }: CliOptions = {}): 
 
 /** The same at a terminal of its own, by the program `script`. */
 export function startCliAtTerminal(args: string[], env: Record<string, string> = {}): Cli {
-  build();
   const command = [process.execPath, 'bin/sluice.js', ...args].map((arg) => `'${arg}'`).join(' ');
   // Without a shell in between, which would take Ctrl-C for its own too.
   const child = spawn('script', ['-qefc', `exec ${command}`, '/dev/null'], {
@@ -56,9 +57,4 @@ export class Cli {
       this.seen = at + text.length;
     }, withinMs);
   }
-}
-
-function build() {
-  if (!isBuilt) execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '--build']);
-  isBuilt = true;
 }
