@@ -4,9 +4,18 @@ import { ChatModule } from './chat/chat.module.js';
 import { ConfigModule } from './config/config.module.js';
 import { HealthModule } from './health/health.module.js';
 import { HttpModule } from './http/http.module.js';
+import { RedisModule } from './redis/redis.module.js';
 import { TelemetryModule } from './telemetry/telemetry.module.js';
 
 @Module({
-  imports: [ConfigModule, TelemetryModule, HttpModule, AccessModule, HealthModule, ChatModule],
+  imports: [
+    ConfigModule,
+    TelemetryModule,
+    HttpModule,
+    RedisModule,
+    AccessModule,
+    HealthModule,
+    ChatModule,
+  ],
 })
 export class AppModule {}

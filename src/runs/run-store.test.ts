@@ -8,6 +8,7 @@ import type { Frame } from '../providers/chat-provider.js';
 import type { UpstreamChunk } from '../providers/chunk.js';
 import { LocalRun } from './local.run.js';
 import { MemoryRunStore, type Retention } from './memory.run-store.js';
+import { RedisConnection } from '../redis/redis-connection.js';
 import { RedisRunStore } from './redis/redis.run-store.js';
 import type { RunStore } from './run-store.js';
 
@@ -283,9 +284,10 @@ describeRedis(RedisRunStore.name, () => {
   const opened: RedisRunStore[] = [];
 
   async function openStore(retention = RETENTION): Promise<RedisRunStore> {
-    const opening = new RedisRunStore(server.url, 'test:', retention);
+    const redis = new RedisConnection(server.url, 'test:');
+    await redis.onModuleInit();
+    const opening = new RedisRunStore(redis, retention);
     opened.push(opening);
-    await opening.onModuleInit();
     return opening;
   }
 

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { CONFIG, type Config } from '../config/config.js';
+import { REDIS, type RedisConnection } from '../redis/redis-connection.js';
 import { RoutingModule } from '../routing/routing.module.js';
 import { ChatsService } from './chats.service.js';
 import { DrainService } from './drain.service.js';
@@ -24,15 +25,13 @@ import { UsageEstimator } from './usage-estimator.js';
     UsageEstimator,
     {
       provide: RUN_STORE,
-      inject: [CONFIG],
-      useFactory: (config: Config) => {
+      inject: [CONFIG, REDIS],
+      useFactory: (config: Config, redis?: RedisConnection) => {
         const retention = {
           retentionMs: config.RUN_RETENTION_SECONDS * 1000,
           maxSize: config.MAX_RETAINED_BYTES,
         };
-        return config.REDIS_URL
-          ? new RedisRunStore(config.REDIS_URL, config.REDIS_PREFIX, retention)
-          : new MemoryRunStore(retention);
+        return redis ? new RedisRunStore(redis, retention) : new MemoryRunStore(retention);
       },
     },
   ],

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { whole } from './numbers.js';
 
 /** How much a caller may use; what is undefined is not limited. */
 export interface Limits {
@@ -9,20 +10,15 @@ export interface Limits {
   concurrentStreams?: number;
 }
 
-const MAX = Number.MAX_SAFE_INTEGER;
-
-function count(min: number) {
-  const error = `expected a whole number from ${min}`;
-  return z.int({ error }).min(min, { error }).max(MAX, { error }).optional();
-}
+const count = whole(1, Number.MAX_SAFE_INTEGER).optional();
 
 /** The `limits` of a key or a token. */
 export const limitsSchema = z
   .strictObject({
-    requests_per_minute: count(1),
-    tokens_per_minute: count(1),
-    tokens_per_day: count(1),
-    concurrent_streams: count(1),
+    requests_per_minute: count,
+    tokens_per_minute: count,
+    tokens_per_day: count,
+    concurrent_streams: count,
   })
   .transform((limits): Limits => ({
     requestsPerMinute: limits.requests_per_minute,

@@ -3,8 +3,8 @@ import type { LocalRun } from '../local.run.js';
 import type { ChatLink, Claim } from '../run-store.js';
 import { encodeEntry } from './entry.codec.js';
 import type { Keys } from './keys.js';
-import type { RedisConnection } from './redis-connection.js';
-import { FENCED, UNKNOWN_RUN } from './scripts.js';
+import type { RedisConnection } from '../../redis/redis-connection.js';
+import { FENCED, UNKNOWN_RUN } from '../../redis/run.scripts.js';
 
 /** How long an instance that says nothing is thought to live, in milliseconds. */
 export const LEASE_MS = 5_000;

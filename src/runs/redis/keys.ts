@@ -19,8 +19,6 @@ export class Keys {
   claim = (key: string) => `${this.prefix}claim:{${key}}`;
   /** String: which run a chat shows. */
   chat = (chat: string) => `${this.prefix}chat:{${chat}}`;
-  /** Never written: shows whether Redis takes writes. */
-  probe = () => `${this.prefix}probe`;
   /** Channel: what other instances want of this one. */
   instance = (instance: string) => `${this.prefix}instance:{${instance}}`;
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
+import type { OnApplicationShutdown } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ChatError } from '../../errors/chat-error.js';
 import type { LocalRun } from '../local.run.js';
@@ -8,7 +8,7 @@ import type { ChatLink, Claim, RunStore } from '../run-store.js';
 import type { Run, RunState } from '../run.js';
 import { Journal, LEASE_MS } from './journal.js';
 import { Keys } from './keys.js';
-import { RedisConnection, storeUnavailable } from './redis-connection.js';
+import { storeUnavailable, type RedisConnection } from '../../redis/redis-connection.js';
 import { RemoteRun, type RemoteMeta } from './remote.run.js';
 import { RemoteViewers } from './remote-viewers.js';
 import { Wishes, type Wish } from './wishes.js';
@@ -19,11 +19,10 @@ const SETTLE_MS = 1_000;
 const RUN_ID = /^run_[0-9a-f]{32}$/;
 
 /** The runs of all instances that share a Redis. Those of this instance are served from memory. */
-export class RedisRunStore implements RunStore, OnModuleInit, OnApplicationShutdown {
+export class RedisRunStore implements RunStore, OnApplicationShutdown {
   private readonly local: MemoryRunStore;
   private readonly retentionMs: number;
   private readonly keys: Keys;
-  private readonly redis: RedisConnection;
   private readonly journal: Journal;
   private readonly viewers: RemoteViewers;
   private readonly wishes: Wishes;
@@ -33,23 +32,21 @@ export class RedisRunStore implements RunStore, OnModuleInit, OnApplicationShutd
     if (!this.remote.get(id)?.deref()) this.remote.delete(id);
   });
 
-  constructor(url: string, prefix: string, retention: Retention) {
+  constructor(
+    private readonly redis: RedisConnection,
+    retention: Retention,
+  ) {
     const instance = randomUUID();
     this.local = new MemoryRunStore(retention);
-    this.keys = new Keys(prefix);
+    this.keys = new Keys(redis.prefix);
     // Instances need a moment to hear of a run's end, however short it is kept.
     this.retentionMs = Math.max(retention.retentionMs, LEASE_MS);
-    this.redis = new RedisConnection(url, this.keys.probe());
     this.journal = new Journal(this.redis, this.keys, instance, this.retentionMs, (id) =>
       this.local.keeps(id),
     );
     this.viewers = new RemoteViewers(this.redis);
     this.wishes = new Wishes(this.redis, this.keys, instance);
     this.wishes.listen((wish) => this.grant(wish));
-  }
-
-  async onModuleInit() {
-    await this.redis.open();
   }
 
   get isDegraded(): boolean {

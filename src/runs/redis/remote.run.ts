@@ -6,7 +6,7 @@ import type { Run, RunState } from '../run.js';
 import { decodeEntry } from './entry.codec.js';
 import { LEASE_MS, RENEW_MS } from './journal.js';
 import type { Keys } from './keys.js';
-import { storeUnavailable, type RedisConnection } from './redis-connection.js';
+import { storeUnavailable, type RedisConnection } from '../../redis/redis-connection.js';
 import type { Wishes } from './wishes.js';
 
 /** Entries of one read. */

@@ -1,5 +1,5 @@
 import type { Keys } from './keys.js';
-import type { RedisConnection } from './redis-connection.js';
+import type { RedisConnection } from '../../redis/redis-connection.js';
 
 /** What an instance wants of the one that generates a run. */
 export type Wish =

@@ -1,8 +1,8 @@
-import { Logger } from '@nestjs/common';
+import { Logger, type OnModuleInit } from '@nestjs/common';
 import { createClient } from '@redis/client';
 import { once } from 'node:events';
-import { ChatError } from '../../errors/chat-error.js';
-import { scripts } from './scripts.js';
+import { ChatError } from '../errors/chat-error.js';
+import { scripts } from './run.scripts.js';
 
 /** How long a request waits for Redis before it is refused, in milliseconds. */
 const COMMAND_TIMEOUT_MS = 2_000;
@@ -17,12 +17,15 @@ const MAX_RECONNECT_MS = 500;
 
 type Client = ReturnType<typeof createScriptClient>;
 
+/** The connection that all of an instance share; undefined where there is no Redis. */
+export const REDIS = Symbol('REDIS');
+
 /**
  * Redis over two connections, one of them for what it publishes. They reconnect for ever, and while
  * they are down commands fail at once. Probes tell how long Redis has been good: one that hangs, or
  * takes no writes, is away like one that refuses.
  */
-export class RedisConnection {
+export class RedisConnection implements OnModuleInit {
   private readonly client: Client;
   private readonly subscriber: Client;
   private readonly logger = new Logger('Redis');
@@ -34,11 +37,15 @@ export class RedisConnection {
   private watching?: NodeJS.Timeout;
   private isClosed = false;
 
-  /** @param probeKey a key that is never written */
+  private readonly probeKey: string;
+
+  /** @param prefix goes in front of every name in Redis */
   constructor(
     url: string,
-    private readonly probeKey: string,
+    readonly prefix: string,
   ) {
+    // Never written.
+    this.probeKey = `${prefix}probe`;
     this.client = createScriptClient(url);
     this.subscriber = this.client.duplicate();
     for (const client of [this.client, this.subscriber]) {
@@ -50,7 +57,7 @@ export class RedisConnection {
   }
 
   /** Resolves when Redis is there, or soon: it may be away at boot, and is tried for ever. */
-  async open() {
+  async onModuleInit() {
     const clients = [this.client, this.subscriber];
     const ready = Promise.all(clients.map((client) => once(client, 'ready')));
     for (const client of clients) client.connect().catch(() => undefined);
@@ -117,6 +124,7 @@ export class RedisConnection {
     };
   }
 
+  /** For the run store, which at the end has the most to say to Redis, and so the last word. */
   close() {
     this.isClosed = true;
     this.upSince = undefined;
