@@ -3,6 +3,7 @@ import type { Response } from 'express';
 import { EMPTY, finalize, type Observable } from 'rxjs';
 import { ChatError } from '../errors/chat-error.js';
 import { emitEach } from './emit-each.js';
+import { isTerminal } from '../runs/entry.js';
 import type { ChatRequestBody } from './chat-request.schema.js';
 import { ChatService } from './chat.service.js';
 import type { Cursor } from './cursor.js';
@@ -85,7 +86,7 @@ async function show(
   return viewer.batches.pipe(
     emitEach((batch) => {
       if (batch.length === 0) return HEARTBEAT;
-      if (batch.length > 1) joinWrites(response);
+      if (batch.length > 1 || isTerminal(batch[0]!)) joinWrites(response);
       const events = batch.flatMap((entry) => toEvent(entry, viewer.run) ?? []);
       if (events.length > 0) viewer.wrote();
       return events;
@@ -94,7 +95,7 @@ async function show(
   );
 }
 
-/** Nest writes event by event: those that come together leave together. */
+/** Nest writes event by event: what comes together leaves together, also with headers or the end. */
 function joinWrites({ socket }: Response) {
   socket?.cork();
   setImmediate(() => socket?.uncork());

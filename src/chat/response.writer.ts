@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
 import type { Response } from 'express';
-import type { Entry } from '../runs/entry.js';
+import { isTerminal, type Entry } from '../runs/entry.js';
 import type { Run } from '../runs/run.js';
 import type { Encoder, WrittenDialect } from './dialects/dialect.js';
 import { cancelled } from './dialects/openai.dialect.js';
@@ -24,7 +24,6 @@ export function writeResponse(
   response: Response,
 ): Promise<void> {
   response.status(200).set({ ...STREAM_HEADERS, ...dialect.headers });
-  response.flushHeaders();
   return new Promise((resolve) => {
     let last: Entry | undefined;
     if (response.closed) resolve();
@@ -44,6 +43,8 @@ export function writeResponse(
           const text = encode(batch);
           if (text === '') return;
           viewer.wrote();
+          // The end of the response leaves together with the end of the text.
+          if (last && isTerminal(last)) response.socket?.cork();
           response.write(text);
         } catch (error) {
           // What can't be encoded, such as JSON nested too deeply to be written, ends this response alone.
@@ -57,6 +58,8 @@ export function writeResponse(
         else response.end();
       },
     });
+    // Nothing to show yet: the headers leave alone.
+    if (!response.headersSent) response.flushHeaders();
   });
 }
 
