@@ -161,7 +161,8 @@ export const faults: Record<string, Scenario> = {
   },
   'finish-error': async (x) => {
     await speakSome(x);
-    x.complete('error');
+    if (x.protocol === 'ollama') x.errorChunk();
+    else x.complete('error');
   },
   'wrong-shape': async (x) => {
     await speakSome(x);

@@ -1,0 +1,120 @@
+import { open } from '../support/http.js';
+import { runIdOf, settled } from '../support/runs.js';
+import { parseSse, type SseEvent } from '../support/sse.js';
+import { TEXT } from '../support/upstream/index.js';
+
+/** The forms in which a client asks: two that stream, and one whole answer. */
+export const FORMS = {
+  json: { path: '/v1/chat/stream' },
+  openai: { path: '/v1/chat/completions', stream: true },
+  whole: { path: '/v1/chat/completions', stream: false },
+};
+
+export type Form = keyof typeof FORMS;
+
+/** What a client got for one request. */
+export interface Cell {
+  /** `answer`, `<status> <code>`, or `<text> + <code>` for a stream that broke. */
+  outcome: string;
+  /** From the request to the end of the response. */
+  ms: number;
+  /** Headers and body. */
+  received: string;
+}
+
+/** @param id what the user says, so that the upstream's requests for this cell can be told */
+export async function play(port: number, form: Form, model: string, id: string): Promise<Cell> {
+  const { path, ...rest } = FORMS[form];
+  const startedAt = performance.now();
+  const body = { model, messages: [{ role: 'user', content: id }], ...rest };
+  const call = open({ port, path, body });
+  const ended = await call.ended;
+  const ms = performance.now() - startedAt;
+  if (ended !== 'complete') return { outcome: ended, ms, received: call.text() };
+
+  const received = JSON.stringify(await call.headers) + call.text();
+  // What the code of a refusal is: the body may have the provider's instead.
+  const { error } = await settled(port, await runIdOf(call));
+  const status = await call.status;
+  const outcome =
+    status === 200 ? outcomeOf(form, call.text()) : `${status} ${error?.code ?? 'no code'}`;
+  return { outcome, ms, received };
+}
+
+function outcomeOf(form: Form, body: string): string {
+  if (form === 'whole') {
+    const { choices } = JSON.parse(body) as Completion;
+    return choices[0]?.message?.content === TEXT ? 'answer' : `another answer: ${body}`;
+  }
+  const { events, unterminated } = parseSse(body);
+  if (unterminated !== '') return `half an event: ${unterminated}`;
+  const { text, end } = form === 'json' ? readEvents(events) : readChunks(events);
+  if (end === 'done') return text === TEXT ? 'answer' : `another answer: ${text}`;
+  return `${text} + ${end}`;
+}
+
+interface Completion {
+  choices: {
+    delta?: { content?: string };
+    message?: { content: string };
+    finish_reason?: string | null;
+  }[];
+}
+
+interface Ending {
+  text: string;
+  /** `done`, the code of an error, or what is wrong with the stream. */
+  end: string;
+}
+
+const TERMINALS = ['done', 'cancelled', 'error'];
+
+/** The native dialect: `start` first, ids without gaps, and one terminal, last. */
+function readEvents(events: SseEvent[]): Ending {
+  const text = events
+    .filter(({ event }) => event === 'message')
+    .map(({ data }) => (JSON.parse(data) as { content: string }).content)
+    .join('');
+  const terminals = events.filter(({ event }) => TERMINALS.includes(event));
+  const last = events.at(-1)!;
+  if (terminals.length !== 1 || terminals[0] !== last) {
+    return { text, end: `events ${events.map(({ event }) => event).join(' ')}` };
+  }
+  const { id: run } = JSON.parse(events[0]!.data) as { id: string };
+  if (events[0]!.event !== 'start' || events.some(({ id }, i) => id !== `${run}:${i + 1}`)) {
+    return { text, end: `ids ${events.map(({ id }) => id).join(' ')}` };
+  }
+  if (last.event !== 'error') return { text, end: last.event };
+  return { text, end: (JSON.parse(last.data) as { code: string }).code };
+}
+
+/** OpenAI's: `[DONE]` after a finish reason, or an error and no `[DONE]`. */
+function readChunks(events: SseEvent[]): Ending {
+  const last = events.at(-1)!.data;
+  const chunks = events.slice(0, -1).map(({ data }) => JSON.parse(data) as Completion);
+  const choices = chunks.map((chunk) => chunk.choices[0]);
+  const text = choices.map((choice) => choice?.delta?.content ?? '').join('');
+  if (last !== '[DONE]') {
+    const { error } = JSON.parse(last) as { error: { code: string } };
+    return { text, end: error.code };
+  }
+  const finished = choices.filter((choice) => choice?.finish_reason);
+  return { text, end: finished.length === 1 ? 'done' : `${finished.length} finish reasons` };
+}
+
+/** Lets so many tasks run at a time, in the order in which they are given. */
+export function limited(concurrency: number): <T>(task: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (task) => {
+    if (running === concurrency) await new Promise<void>((resolve) => waiting.push(resolve));
+    else running += 1;
+    try {
+      return await task();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else running -= 1;
+    }
+  };
+}
