@@ -1,8 +1,7 @@
-import { Logger, type OnModuleInit } from '@nestjs/common';
+import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { createClient } from '@redis/client';
 import { once } from 'node:events';
 import { ChatError } from '../errors/chat-error.js';
-import { scripts } from './run.scripts.js';
 
 /** How long a request waits for Redis before it is refused, in milliseconds. */
 const COMMAND_TIMEOUT_MS = 2_000;
@@ -15,7 +14,7 @@ const SILENCE_MS = 5_000;
 
 const MAX_RECONNECT_MS = 500;
 
-type Client = ReturnType<typeof createScriptClient>;
+export type RedisClient = ReturnType<typeof createRedisClient>;
 
 /** The connection that all of an instance share; undefined where there is no Redis. */
 export const REDIS = Symbol('REDIS');
@@ -25,9 +24,9 @@ export const REDIS = Symbol('REDIS');
  * they are down commands fail at once. Probes tell how long Redis has been good: one that hangs, or
  * takes no writes, is away like one that refuses.
  */
-export class RedisConnection implements OnModuleInit {
-  private readonly client: Client;
-  private readonly subscriber: Client;
+export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
+  private readonly client: RedisClient;
+  private readonly subscriber: RedisClient;
   private readonly logger = new Logger('Redis');
   /** What waits for Redis to be told that a channel is followed, or no longer. */
   private readonly waiting = new Set<() => void>();
@@ -46,7 +45,7 @@ export class RedisConnection implements OnModuleInit {
   ) {
     // Never written.
     this.probeKey = `${prefix}probe`;
-    this.client = createScriptClient(url);
+    this.client = createRedisClient(url);
     this.subscriber = this.client.duplicate();
     for (const client of [this.client, this.subscriber]) {
       client.on('error', () => {
@@ -66,7 +65,7 @@ export class RedisConnection implements OnModuleInit {
   }
 
   /** @throws {ChatError} `store_unavailable` at once when Redis does not answer */
-  get commands(): Client {
+  get commands(): RedisClient {
     if (this.isSilent) throw storeUnavailable();
     return this.client;
   }
@@ -89,7 +88,7 @@ export class RedisConnection implements OnModuleInit {
    * The reply to a command that a request waits for.
    * @throws {ChatError} `store_unavailable` when Redis is away, hangs or refuses
    */
-  async ask<T>(command: (client: Client) => Promise<T>): Promise<T> {
+  async ask<T>(command: (client: RedisClient) => Promise<T>): Promise<T> {
     try {
       return await within(COMMAND_TIMEOUT_MS, command(this.commands));
     } catch (cause) {
@@ -124,8 +123,8 @@ export class RedisConnection implements OnModuleInit {
     };
   }
 
-  /** For the run store, which at the end has the most to say to Redis, and so the last word. */
-  close() {
+  /** Nest shuts its global modules down last, when nobody has anything to say to Redis any more. */
+  onApplicationShutdown() {
     this.isClosed = true;
     this.upSince = undefined;
     clearTimeout(this.watching);
@@ -176,10 +175,9 @@ export function storeUnavailable(cause?: unknown): ChatError {
   });
 }
 
-function createScriptClient(url: string) {
+function createRedisClient(url: string) {
   return createClient({
     url,
-    scripts,
     disableOfflineQueue: true,
     socket: {
       connectTimeout: COMMAND_TIMEOUT_MS,

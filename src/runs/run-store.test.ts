@@ -6,9 +6,9 @@ import { describeRedis, startRedis, type RedisServer } from '../../test/support/
 import { ChatError } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
 import type { UpstreamChunk } from '../providers/chunk.js';
+import { RedisConnection } from '../redis/redis-connection.js';
 import { LocalRun } from './local.run.js';
 import { MemoryRunStore, type Retention } from './memory.run-store.js';
-import { RedisConnection } from '../redis/redis-connection.js';
 import { RedisRunStore } from './redis/redis.run-store.js';
 import type { RunStore } from './run-store.js';
 
@@ -281,13 +281,13 @@ describeRedis(RedisRunStore.name, () => {
   let server: RedisServer;
   let store: RedisRunStore;
   let peer: RedisRunStore;
-  const opened: RedisRunStore[] = [];
+  const opened: { onApplicationShutdown: () => unknown }[] = [];
 
   async function openStore(retention = RETENTION): Promise<RedisRunStore> {
     const redis = new RedisConnection(server.url, 'test:');
     await redis.onModuleInit();
     const opening = new RedisRunStore(redis, retention);
-    opened.push(opening);
+    opened.push(opening, redis);
     return opening;
   }
 
@@ -297,7 +297,7 @@ describeRedis(RedisRunStore.name, () => {
     peer = await openStore();
   });
   afterAll(async () => {
-    await Promise.all(opened.map((each) => each.onApplicationShutdown()));
+    for (const each of opened) await each.onApplicationShutdown();
     await server.close();
   });
 

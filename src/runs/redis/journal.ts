@@ -1,10 +1,10 @@
 import { filter, firstValueFrom, Subject } from 'rxjs';
+import type { RedisConnection } from '../../redis/redis-connection.js';
 import type { LocalRun } from '../local.run.js';
 import type { ChatLink, Claim } from '../run-store.js';
 import { encodeEntry } from './entry.codec.js';
 import type { Keys } from './keys.js';
-import type { RedisConnection } from '../../redis/redis-connection.js';
-import { FENCED, UNKNOWN_RUN } from '../../redis/run.scripts.js';
+import { APPEND, FENCED, UNKNOWN_RUN } from './scripts.js';
 
 /** How long an instance that says nothing is thought to live, in milliseconds. */
 export const LEASE_MS = 5_000;
@@ -185,7 +185,8 @@ export class Journal {
     isLast: boolean,
   ): Promise<number> {
     const { keys } = this;
-    return this.redis.commands.append(
+    return APPEND.run(
+      this.redis.commands,
       [keys.meta(run.id), keys.log(run.id), keys.lease(run.id)],
       [
         this.instance,

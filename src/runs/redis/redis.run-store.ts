@@ -2,15 +2,16 @@ import { randomUUID } from 'node:crypto';
 import type { OnApplicationShutdown } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ChatError } from '../../errors/chat-error.js';
+import { storeUnavailable, type RedisConnection } from '../../redis/redis-connection.js';
 import type { LocalRun } from '../local.run.js';
 import { MemoryRunStore, type Retention } from '../memory.run-store.js';
 import type { ChatLink, Claim, RunStore } from '../run-store.js';
 import type { Run, RunState } from '../run.js';
 import { Journal, LEASE_MS } from './journal.js';
 import { Keys } from './keys.js';
-import { storeUnavailable, type RedisConnection } from '../../redis/redis-connection.js';
 import { RemoteRun, type RemoteMeta } from './remote.run.js';
 import { RemoteViewers } from './remote-viewers.js';
+import { RELEASE } from './scripts.js';
 import { Wishes, type Wish } from './wishes.js';
 
 /** How long the ends of the last runs get to be written at shutdown, in milliseconds. */
@@ -126,7 +127,7 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
   }
 
   async release(key: string, runId: string): Promise<void> {
-    await this.redis.ask((redis) => redis.release([this.keys.claim(key)], [runId]));
+    await this.redis.ask((redis) => RELEASE.run(redis, [this.keys.claim(key)], [runId]));
   }
 
   async linkChat(chat: string, link: ChatLink): Promise<ChatLink | undefined> {
@@ -175,7 +176,6 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
       await sleep(10);
     }
     this.journal.close();
-    this.redis.close();
   }
 
   private async readMeta(id: string): Promise<RemoteMeta | undefined> {

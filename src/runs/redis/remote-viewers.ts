@@ -1,7 +1,7 @@
 import type { Subscription } from 'rxjs';
+import type { RedisConnection } from '../../redis/redis-connection.js';
 import type { LocalRun } from '../local.run.js';
 import { LEASE_MS } from './journal.js';
-import type { RedisConnection } from '../../redis/redis-connection.js';
 
 /**
  * Holds runs of this instance for viewers on others: one subscription for each instance that says it

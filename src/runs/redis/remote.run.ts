@@ -1,12 +1,13 @@
 import { lastValueFrom, Observable, share, takeUntil, timer, type Subscriber } from 'rxjs';
 import { ChatError } from '../../errors/chat-error.js';
+import { storeUnavailable, type RedisConnection } from '../../redis/redis-connection.js';
 import type { Draft } from '../entry.js';
 import { RunLog } from '../run-log.js';
 import type { Run, RunState } from '../run.js';
 import { decodeEntry } from './entry.codec.js';
 import { LEASE_MS, RENEW_MS } from './journal.js';
 import type { Keys } from './keys.js';
-import { storeUnavailable, type RedisConnection } from '../../redis/redis-connection.js';
+import { MARK_LOST } from './scripts.js';
 import type { Wishes } from './wishes.js';
 
 /** Entries of one read. */
@@ -160,7 +161,7 @@ export class RemoteRun implements Run {
     };
     try {
       const keys = [this.keys.meta(this.id), this.keys.lease(this.id)];
-      const isLost = await this.redis.commands.markLost(keys, [JSON.stringify(state)]);
+      const isLost = await MARK_LOST.run(this.redis.commands, keys, [JSON.stringify(state)]);
       // The answer can be that of a Redis that came back empty.
       return isLost === 1 && this.redis.isUpFor(LEASE_MS);
     } catch {
