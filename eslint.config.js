@@ -2,7 +2,7 @@ import eslint from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist', '**/*.js'] },
+  { ignores: ['dist', '**/*.js', '!src/playground/public/*.js'] },
   eslint.configs.recommended,
   ...tseslint.configs.strictTypeChecked,
   {
@@ -19,6 +19,16 @@ export default tseslint.config(
       '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
       // Rest destructuring is how a field is left out.
       '@typescript-eslint/no-unused-vars': ['error', { ignoreRestSiblings: true }],
+    },
+  },
+  {
+    files: ['src/playground/public/*.js'],
+    languageOptions: {
+      parserOptions: { project: './src/playground/public/tsconfig.json' },
+    },
+    rules: {
+      // TypeScript knows the browser's globals.
+      'no-undef': 'off',
     },
   },
 );

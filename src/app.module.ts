@@ -4,6 +4,7 @@ import { ChatModule } from './chat/chat.module.js';
 import { ConfigModule } from './config/config.module.js';
 import { HealthModule } from './health/health.module.js';
 import { HttpModule } from './http/http.module.js';
+import { PlaygroundModule } from './playground/playground.module.js';
 import { RedisModule } from './redis/redis.module.js';
 import { TelemetryModule } from './telemetry/telemetry.module.js';
 
@@ -15,6 +16,8 @@ import { TelemetryModule } from './telemetry/telemetry.module.js';
     RedisModule,
     AccessModule,
     HealthModule,
+    // At `/` the page comes first, and leaves to Ollama's API what is for that.
+    PlaygroundModule,
     ChatModule,
   ],
 })

@@ -41,6 +41,7 @@ const environment = z
     OTEL_SDK_DISABLED: text,
     OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: text,
     DOCS: onOff.default(true),
+    PLAYGROUND: onOff.default(true),
 
     DEFAULT_MODEL: text,
     SYSTEM_PROMPT: text,

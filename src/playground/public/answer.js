@@ -1,0 +1,100 @@
+import { Meter } from './meter.js';
+import { randomId } from './random-id.js';
+
+/**
+ * @typedef {object} Usage
+ * @property {number} completion_tokens
+ * @property {'provider' | 'estimated'} source
+ *
+ * @typedef {object} Failure
+ * @property {string} code
+ * @property {string} message
+ * @property {number} [retryAfterMs]
+ *
+ * @typedef {object} ToolCall
+ * @property {string} name
+ * @property {string} arguments JSON, as far as it came
+ *
+ * @typedef {object} Answer what is known of an answer; plain data, to be kept
+ * @property {'pending' | 'done' | 'stopped' | 'failed'} status
+ * @property {import('./run-stream.js').RunCursor} cursor
+ * @property {string} model what answers, or what was asked for until that is known
+ * @property {string} policy
+ * @property {string} system
+ * @property {string} text
+ * @property {string} reasoning
+ * @property {string} refusal
+ * @property {ToolCall[]} toolCalls
+ * @property {number} resumes how often the connection was found again
+ * @property {string} [finishReason]
+ * @property {Usage | null} [usage]
+ * @property {Failure} [failure]
+ * @property {import('./meter.js').Figures} figures
+ */
+
+/**
+ * An answer that was just asked for.
+ * @param {{ model: string, policy: string, system: string }} asked
+ * @returns {Answer}
+ */
+export function newAnswer({ model, policy, system }) {
+  return {
+    status: 'pending',
+    cursor: { idempotencyKey: randomId(), runId: '', lastEventId: '' },
+    model,
+    policy,
+    system,
+    text: '',
+    reasoning: '',
+    refusal: '',
+    toolCalls: [],
+    resumes: 0,
+    figures: Meter.start(),
+  };
+}
+
+/**
+ * Takes an event of the run into the answer.
+ * @param {Answer} answer
+ * @param {import('./sse.js').ServerEvent} event
+ */
+export function applyEvent(answer, { type, data: json }) {
+  const data = JSON.parse(json);
+  switch (type) {
+    case 'start':
+      answer.model = data.model;
+      break;
+    case 'message':
+      answer.text += data.content;
+      break;
+    case 'reasoning':
+      answer.reasoning += data.content;
+      break;
+    case 'refusal':
+      answer.refusal += data.content;
+      break;
+    case 'tool_call': {
+      const call = (answer.toolCalls[data.index] ??= { name: '', arguments: '' });
+      call.name += data.name ?? '';
+      call.arguments += data.arguments;
+      break;
+    }
+    case 'done':
+      answer.status = 'done';
+      answer.finishReason = data.finish_reason;
+      answer.usage = data.usage;
+      break;
+    case 'cancelled':
+      answer.status = 'stopped';
+      answer.usage = data.usage;
+      break;
+    case 'error':
+      answer.status = 'failed';
+      answer.failure = { code: data.code, message: data.message };
+      answer.usage = data.usage;
+      break;
+  }
+}
+
+/** The types of events that a model generated. */
+export const GENERATED = new Set(['message', 'reasoning', 'refusal', 'tool_call', 'delta']);

@@ -1,0 +1,111 @@
+import { applyEvent, GENERATED } from './answer.js';
+import { ApiError } from './api.js';
+import { requestOf } from './conversations.js';
+import { Meter } from './meter.js';
+import { RunStream } from './run-stream.js';
+
+/** How often an answer is kept while it grows: what came since is asked for again after a reload. */
+const SAVE_MS = 1_000;
+
+/**
+ * An answer on its way, whether it is on screen or not. Dispatches `change` whenever there is
+ * something new to show, and `end` once.
+ */
+export class Answering extends EventTarget {
+  connection = /** @type {import('./run-stream.js').Connection} */ ('connecting');
+  /** When the next attempt is to come, as `Date.now()`; for a lost connection. */
+  nextAttemptAt = 0;
+
+  #save;
+  #stream;
+  #meter;
+  #savedAt = 0;
+
+  /**
+   * @param {object} options
+   * @param {import('./api.js').Api} options.api
+   * @param {import('./conversations.js').Conversation} options.conversation
+   * @param {import('./conversations.js').Turn} options.turn
+   * @param {() => void} options.save
+   */
+  constructor({ api, conversation, turn, save }) {
+    super();
+    this.conversation = conversation;
+    this.turn = turn;
+    this.#save = save;
+    const { answer } = turn;
+    // What was begun before a reload has lost its connection by it.
+    this.#meter = new Meter(answer.figures, answer.cursor.lastEventId !== '');
+    this.#stream = new RunStream({
+      api,
+      request: requestOf(conversation, turn),
+      policy: answer.policy,
+      cursor: answer.cursor,
+      onEvent: (event) => this.#take(event),
+      onConnection: (connection, nextAttemptMs) => this.#connect(connection, nextAttemptMs),
+    });
+  }
+
+  get answer() {
+    return this.turn.answer;
+  }
+
+  /** Resolves when the answer has come to its end, whichever. */
+  async run() {
+    this.#save();
+    try {
+      await this.#stream.follow();
+    } catch (error) {
+      if (this.answer.status === 'pending') this.#fail(error);
+    }
+    this.#save();
+    this.dispatchEvent(new Event('end'));
+  }
+
+  /** Stops the generation. To whoever looks on it is stopped at once. */
+  stop() {
+    if (this.answer.status !== 'pending') return;
+    this.answer.status = 'stopped';
+    this.#save();
+    this.dispatchEvent(new Event('change'));
+    // Where that does not reach the server, the next connection tells it.
+    this.#stream.stop().catch(() => undefined);
+  }
+
+  /** @param {import('./sse.js').ServerEvent} event */
+  #take(event) {
+    const { answer } = this;
+    if (GENERATED.has(event.type)) {
+      if (answer.status === 'stopped') return;
+      this.#meter.token();
+    }
+    applyEvent(answer, event);
+    const now = performance.now();
+    if (now - this.#savedAt > SAVE_MS) {
+      this.#savedAt = now;
+      this.#save();
+    }
+    this.dispatchEvent(new Event('change'));
+  }
+
+  /**
+   * @param {import('./run-stream.js').Connection} connection
+   * @param {number} [nextAttemptMs]
+   */
+  #connect(connection, nextAttemptMs = 0) {
+    const isFoundAgain = connection === 'open' && this.answer.cursor.lastEventId !== '';
+    if (isFoundAgain) this.answer.resumes += 1;
+    if (connection === 'off' || connection === 'lost') this.#meter.cut();
+    this.connection = connection;
+    this.nextAttemptAt = Date.now() + nextAttemptMs;
+    this.dispatchEvent(new Event('change'));
+  }
+
+  /** @param {unknown} error */
+  #fail(error) {
+    const { code, message, retryAfterMs } =
+      error instanceof ApiError ? error : new ApiError('internal', String(error));
+    this.answer.status = 'failed';
+    this.answer.failure = { code, message, retryAfterMs };
+  }
+}

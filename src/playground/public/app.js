@@ -1,0 +1,249 @@
+import { Answering } from './answering.js';
+import { Api, ApiError } from './api.js';
+import { CodeDialog } from './code-dialog.js';
+import { Composer } from './composer.js';
+import { ask, chatRequest, Conversations, newConversation } from './conversations.js';
+import { askForKey, askForSettings } from './dialogs.js';
+import { byId } from './dom.js';
+import { wordsFor } from './error-words.js';
+import { FiguresView } from './figures-view.js';
+import { intro } from './intro.js';
+import { Network } from './network.js';
+import { Preferences } from './preferences.js';
+import { SidebarView } from './sidebar-view.js';
+import { storage } from './storage.js';
+import { setUpThemeButton } from './theme-button.js';
+import { ThreadView } from './thread-view.js';
+
+/**
+ * @typedef {import('./conversations.js').Conversation} Conversation
+ * @typedef {import('./conversations.js').Turn} Turn
+ */
+
+const preferences = new Preferences();
+const network = new Network();
+const api = new Api(network, () => preferences.key);
+const conversations = new Conversations(storage('localStorage'));
+
+/** The answers on their way, by their conversation's id. @type {Map<string, Answering>} */
+const answerings = new Map();
+/** @type {string[]} */
+let models = [];
+/** The question that the next one replaces. @type {Turn | undefined} */
+let edited;
+let current = newConversation(preferences);
+let isFrameAsked = false;
+
+const status = byId('status', HTMLElement);
+const composer = new Composer();
+const figures = new FiguresView();
+const codeDialog = new CodeDialog();
+const thread = new ThreadView({ onAgain: again, onEdit: edit, onKey: () => void enterKey() });
+const sidebar = new SidebarView({ onOpen: open, onRename: rename, onDelete: remove });
+
+/** @param {string} text read out to whoever can't see it */
+function announce(text) {
+  status.textContent = text;
+}
+
+function showSidebar() {
+  sidebar.show(conversations.list(), current, ({ id }) => answerings.has(id));
+  const title = current.title || 'New conversation';
+  byId('title', HTMLElement).textContent = title;
+  document.title = current.title ? `${title} – Sluice` : 'Sluice';
+}
+
+/** @param {Conversation} conversation */
+function open(conversation) {
+  current = conversation;
+  edited = undefined;
+  composer.model = conversation.model;
+  composer.isAnswering = answerings.has(conversation.id);
+  thread.show(
+    conversation,
+    intro(models, (model, question) => {
+      composer.model = model;
+      setModel();
+      send(question);
+    }),
+  );
+  figures.show(conversation.turns.at(-1)?.answer);
+  showSidebar();
+  const panel = byId('sidebar', HTMLElement);
+  if (panel.matches(':popover-open')) panel.hidePopover();
+}
+
+/** @param {string} question */
+function send(question) {
+  if (edited) {
+    current.turns.splice(current.turns.indexOf(edited));
+    open(current);
+  }
+  const turn = ask(current, question);
+  thread.add(turn);
+  answer(current, turn);
+}
+
+/** @param {Turn} turn */
+function again(turn) {
+  if (answerings.has(current.id)) return;
+  edited = turn;
+  send(turn.question);
+  composer.focus();
+}
+
+/** @param {Turn} turn */
+function edit(turn) {
+  edited = turn;
+  composer.text = turn.question;
+  composer.focus();
+  announce('Editing the question. Sending it replaces what came after.');
+}
+
+/**
+ * @param {Conversation} conversation
+ * @param {Turn} turn
+ */
+function answer(conversation, turn) {
+  const save = () => {
+    if (!conversations.save(conversation))
+      announce('This browser has no room to keep the conversation.');
+  };
+  const answering = new Answering({ api, conversation, turn, save });
+  answerings.set(conversation.id, answering);
+  answering.addEventListener('change', () => askForFrame());
+  answering.addEventListener('end', () => end(answering));
+  void answering.run();
+  if (conversation === current) composer.isAnswering = true;
+  showSidebar();
+  announce('The answer is being written.');
+}
+
+/** @param {Answering} answering */
+function end(answering) {
+  const {
+    conversation,
+    answer: { status: how, failure, figures: measured },
+  } = answering;
+  if (answerings.get(conversation.id) === answering) answerings.delete(conversation.id);
+  showSidebar();
+  if (conversation !== current) return;
+  thread.update(answering);
+  figures.show(answering.answer);
+  composer.isAnswering = answerings.has(current.id);
+  if (how === 'done') announce(`The answer is complete: ${measured.tokens} tokens.`);
+  if (how === 'stopped') announce('The answer was stopped.');
+  if (!failure) return;
+  const { title, advice } = wordsFor(failure.code);
+  announce(`${title}. ${advice}`);
+  if (failure.code === 'invalid_api_key')
+    void enterKey('This server answers only with a valid API key.');
+}
+
+function stop() {
+  answerings.get(current.id)?.stop();
+}
+
+/** Shows what is new once a frame, however much came. */
+function askForFrame() {
+  if (isFrameAsked) return;
+  isFrameAsked = true;
+  requestAnimationFrame(() => {
+    isFrameAsked = false;
+    const answering = answerings.get(current.id);
+    if (!answering) return;
+    thread.update(answering);
+    figures.grow(answering.answer);
+    composer.isAnswering = answering.answer.status === 'pending';
+    if (answering.answer.status === 'pending') askForFrame();
+  });
+}
+
+/**
+ * @param {Conversation} conversation
+ * @param {string} title
+ */
+function rename(conversation, title) {
+  conversation.title = title;
+  conversations.save(conversation);
+  showSidebar();
+}
+
+/** @param {Conversation} conversation */
+function remove(conversation) {
+  answerings.get(conversation.id)?.stop();
+  conversations.remove(conversation.id);
+  announce(`${conversation.title} was deleted.`);
+  if (conversation === current) open(newConversation(preferences));
+  else showSidebar();
+}
+
+function setModel() {
+  current.model = composer.model;
+  preferences.model = composer.model;
+}
+
+/** @param {string} [reason] */
+async function enterKey(reason) {
+  if (await askForKey(preferences, reason)) await loadModels();
+}
+
+async function loadModels() {
+  try {
+    models = await api.models();
+    composer.offer(models);
+    composer.model = current.model;
+    if (current.turns.length === 0) open(current);
+  } catch (error) {
+    if (!(error instanceof ApiError)) return announce(wordsFor('unreachable').title);
+    if (error.code === 'invalid_api_key')
+      return enterKey('This server answers only with an API key.');
+    announce(wordsFor(error.code).title);
+  }
+}
+
+composer.addEventListener('send', () => {
+  const question = composer.text;
+  composer.text = '';
+  send(question);
+});
+composer.addEventListener('stop', stop);
+composer.addEventListener('model', setModel);
+conversations.addEventListener('change', () => showSidebar());
+
+byId('new', HTMLElement).addEventListener('click', () => {
+  open(newConversation(preferences));
+  composer.focus();
+});
+byId('open-key', HTMLElement).addEventListener('click', () => void enterKey());
+byId('open-settings', HTMLElement).addEventListener('click', async () => {
+  if (!(await askForSettings(current))) return;
+  preferences.policy = current.policy;
+  if (current.turns.length > 0) conversations.save(current);
+});
+byId('open-code', HTMLElement).addEventListener('click', () => {
+  const before = composer.text.trim() ? current.turns : current.turns.slice(0, -1);
+  const question = composer.text.trim() || current.turns.at(-1)?.question || 'やっほ';
+  codeDialog.open({
+    base: api.base.href,
+    request: chatRequest(current, before, question),
+    policy: current.policy,
+    hasKey: preferences.key !== '',
+  });
+});
+const networkSwitch = byId('network', HTMLButtonElement);
+networkSwitch.addEventListener('click', () => {
+  network.isOn = !network.isOn;
+  networkSwitch.setAttribute('aria-checked', String(network.isOn));
+  announce(network.isOn ? 'The network is back.' : 'The network is cut.');
+});
+
+setUpThemeButton(preferences);
+open(conversations.list()[0] ?? current);
+for (const conversation of conversations.list()) {
+  const turn = conversation.turns.at(-1);
+  if (turn?.answer.status === 'pending') answer(conversation, turn);
+}
+composer.focus();
+performance.mark('interactive');
+void loadModels();

@@ -1,0 +1,41 @@
+import { h, icon } from './dom.js';
+import { wordsFor } from './error-words.js';
+
+/**
+ * A failure, as a person would want to hear of it.
+ * @param {import('./answer.js').Failure} failure
+ * @param {{ onAgain: () => void, onKey: () => void }} remedies
+ */
+export function failureCard({ code, message, retryAfterMs }, { onAgain, onKey }) {
+  const { title, advice, remedy } = wordsFor(code);
+  const text = h('div', {}, h('h3', {}, title), h('p', {}, advice));
+  text.append(h('p', { className: 'details' }, h('code', {}, code), ` ${message}`));
+  if (remedy === 'again') text.append(againButton(onAgain, retryAfterMs));
+  if (remedy === 'key') text.append(button('Enter a key', onKey));
+  return h('div', { className: 'failure' }, icon('warning'), text);
+}
+
+/**
+ * @param {() => void} onAgain
+ * @param {number} [afterMs] before which it would be in vain
+ */
+function againButton(onAgain, afterMs = 0) {
+  const again = button('Ask again', onAgain);
+  const readyAt = Date.now() + afterMs;
+  const count = () => {
+    const seconds = Math.ceil((readyAt - Date.now()) / 1000);
+    again.disabled = seconds > 0;
+    again.textContent = seconds > 0 ? `Ask again in ${seconds} s` : 'Ask again';
+    if (seconds > 0) setTimeout(count, 250);
+  };
+  count();
+  return again;
+}
+
+/**
+ * @param {string} name
+ * @param {() => void} onclick
+ */
+function button(name, onclick) {
+  return h('button', { type: 'button', className: 'button', onclick }, name);
+}

@@ -1,0 +1,127 @@
+import { copyButton } from './copy-button.js';
+import { h } from './dom.js';
+import { highlight } from './highlight.js';
+import { MarkdownBlocks } from './markdown-blocks.js';
+import { render } from './markdown.js';
+
+/** Rendering may take this share of the time; what comes meanwhile waits for the next turn. */
+const SHARE = 1 / 4;
+
+/** @typedef {import('./markdown-blocks.js').Block} Block */
+
+/** A growing Markdown text on the page, of which only the last block is rendered again. */
+export class MarkdownView {
+  element = h('div', { className: 'markdown' });
+
+  #blocks = new MarkdownBlocks();
+  #text = '';
+  /** @type {Block | undefined} */
+  #open;
+  /** @type {Element[]} */
+  #openNodes = [];
+  #notBefore = 0;
+
+  /**
+   * @param {string} text all of it, up to now
+   * @param {boolean} isWhole whether no more will come
+   */
+  update(text, isWhole) {
+    const start = performance.now();
+    const isNew = text !== this.#text;
+    if (!isWhole && (!isNew || start < this.#notBefore)) return;
+    if (isNew) this.#render(text);
+    if (isWhole) this.#close();
+    const end = performance.now();
+    this.#notBefore = end + (end - start) * (1 / SHARE - 1);
+  }
+
+  /** @param {string} text */
+  #render(text) {
+    this.#text = text;
+    const { closed, open } = this.#blocks.update(text);
+    if (closed.length === 0 && open && this.#grow(open)) return;
+    for (const node of this.#openNodes) node.remove();
+    for (const block of closed) this.#append(block).forEach(colour);
+    this.#openNodes = open ? this.#append(open) : [];
+    this.#open = open;
+  }
+
+  /** The last block will not change any more. */
+  #close() {
+    this.#openNodes.forEach(colour);
+    this.#openNodes = [];
+  }
+
+  /**
+   * Code that only became longer.
+   * @param {Block} open
+   * @returns {boolean} whether it was that
+   */
+  #grow({ token, continues }) {
+    const before = this.#open?.token;
+    if (token.type !== 'code' || before?.type !== 'code' || token.lang !== before.lang)
+      return false;
+    if (!token.text.startsWith(before.text)) return false;
+    const code = this.#openNodes[0]?.querySelector('code');
+    code?.append(token.text.slice(before.text.length));
+    this.#open = { token, continues };
+    return true;
+  }
+
+  /**
+   * @param {Block} block
+   * @returns {Element[]} what it became
+   */
+  #append({ token, continues }) {
+    const fragment = render([token]);
+    finish(fragment);
+    const list = continues ? this.element.lastElementChild : null;
+    const nodes = [...(list ? (fragment.children[0]?.children ?? []) : fragment.children)];
+    (list ?? this.element).append(...nodes);
+    return nodes;
+  }
+}
+
+/**
+ * Adds what the page itself has to say on an answer's elements.
+ * @param {DocumentFragment} fragment
+ */
+function finish(fragment) {
+  for (const link of fragment.querySelectorAll('a')) {
+    link.target = '_blank';
+    link.rel = 'noopener noreferrer nofollow';
+  }
+  for (const table of fragment.querySelectorAll('table')) {
+    const scroller = h('div', {
+      className: 'table',
+      tabIndex: 0,
+      role: 'group',
+      'aria-label': 'Table',
+    });
+    table.replaceWith(scroller);
+    scroller.append(table);
+  }
+  for (const pre of fragment.querySelectorAll('pre')) {
+    const name = languageOf(pre);
+    const label = name ? `Code in ${name}` : 'Code';
+    const figure = h('div', { className: 'code', role: 'group', 'aria-label': label });
+    pre.replaceWith(figure);
+    pre.tabIndex = 0;
+    const bar = h('div', { className: 'code-bar' }, h('span', {}, name || 'text'));
+    bar.append(copyButton('Copy', () => pre.textContent ?? ''));
+    figure.append(bar, pre);
+  }
+}
+
+/** @param {Element} node */
+function colour(node) {
+  for (const pre of node.querySelectorAll('pre')) {
+    const code = pre.querySelector('code');
+    if (code) void highlight(code, languageOf(pre));
+  }
+}
+
+/** @param {HTMLPreElement} pre */
+function languageOf(pre) {
+  return /language-(\S+)/.exec(pre.querySelector('code')?.className ?? '')?.[1] ?? '';
+}

@@ -1,0 +1,153 @@
+import { ApiError } from './api.js';
+import { EventParser, readEvents } from './sse.js';
+
+/** No heartbeat for so long: nobody is there any more, though nobody said so. */
+const SILENCE_MS = 60_000;
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 8_000;
+/** When nobody was reached for so long, that is an error. */
+const GIVE_UP_MS = 300_000;
+
+const TERMINALS = new Set(['done', 'cancelled', 'error']);
+
+/**
+ * @typedef {import('./sse.js').ServerEvent} ServerEvent
+ *
+ * @typedef {'connecting' | 'open' | 'off' | 'lost'} Connection
+ *   `off` while the page's own network is switched off, `lost` until the next attempt
+ *
+ * @typedef {object} RunCursor what has to be kept to go on after a reload
+ * @property {string} idempotencyKey
+ * @property {string} runId empty until it is known
+ * @property {string} lastEventId empty until one came
+ *
+ * @typedef {object} RunStreamOptions
+ * @property {import('./api.js').Api} api
+ * @property {import('./api.js').ChatRequest} request
+ * @property {string} policy what becomes of the run while nobody views it
+ * @property {RunCursor} cursor is kept up to date
+ * @property {(event: ServerEvent) => void} onEvent every event of the run once, in order
+ * @property {(connection: Connection, nextAttemptMs?: number) => void} onConnection
+ */
+
+/** One run, from its start to its last event, over as many connections as that takes. */
+export class RunStream {
+  #options;
+  #ended = false;
+  #isStopping = false;
+  #retryMs = FIRST_WAIT_MS;
+
+  /** @param {RunStreamOptions} options */
+  constructor(options) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves after the run's last event.
+   * Rejects with an {@link ApiError} when the run was refused or is gone.
+   */
+  async follow() {
+    const { api, cursor, onConnection } = this.#options;
+    let reachedAt = performance.now();
+    let failures = 0;
+    for (;;) {
+      if (!api.network.isOn) {
+        onConnection('off');
+        await api.network.whenOn();
+        reachedAt = performance.now();
+        failures = 0;
+      }
+      onConnection('connecting');
+      try {
+        for await (const _batch of this.#connect()) {
+          reachedAt = performance.now();
+          failures = 0;
+        }
+      } catch (error) {
+        if (!this.#canMend(error)) throw error;
+      }
+      if (this.#ended || (this.#isStopping && !cursor.runId)) return;
+      if (!api.network.isOn) continue;
+      if (performance.now() - reachedAt > GIVE_UP_MS) {
+        throw new ApiError('unreachable', 'The server could not be reached for five minutes.');
+      }
+      const ms = Math.min(this.#retryMs * 2 ** failures, LONGEST_WAIT_MS);
+      failures += 1;
+      onConnection('lost', ms);
+      await api.network.wait(ms);
+    }
+  }
+
+  /**
+   * Stops the generation. The run then ends with its last event as ever; where its name is not
+   * known yet, it is stopped as soon as it is.
+   */
+  async stop() {
+    this.#isStopping = true;
+    const { api, cursor } = this.#options;
+    if (cursor.runId) await api.cancel(cursor.runId);
+  }
+
+  /** One connection: yields whenever the server showed that it is there. */
+  async *#connect() {
+    const { api, cursor, onConnection } = this.#options;
+    const silence = new AbortController();
+    let watch = setTimeout(() => silence.abort(), SILENCE_MS);
+    try {
+      const response = await this.#open(silence.signal);
+      yield;
+      cursor.runId = response.headers.get('Sluice-Run-Id') ?? cursor.runId;
+      if (this.#isStopping && cursor.runId) await api.cancel(cursor.runId);
+      onConnection('open');
+      const parser = new EventParser(cursor.lastEventId);
+      for await (const events of readEvents(response, parser)) {
+        clearTimeout(watch);
+        watch = setTimeout(() => silence.abort(), SILENCE_MS);
+        for (const event of events) this.#take(event);
+        yield;
+        if (this.#ended) return;
+      }
+      this.#retryMs = parser.retryMs ?? this.#retryMs;
+    } finally {
+      clearTimeout(watch);
+    }
+  }
+
+  /** @param {AbortSignal} signal */
+  #open(signal) {
+    const { api, request, policy, cursor } = this.#options;
+    const { idempotencyKey, runId, lastEventId } = cursor;
+    return lastEventId
+      ? api.events(runId, { lastEventId, signal })
+      : api.start(request, { idempotencyKey, policy, signal });
+  }
+
+  /** @param {ServerEvent} event */
+  #take(event) {
+    const { cursor, onEvent } = this.#options;
+    const before = seqOf(cursor.lastEventId);
+    const seq = seqOf(event.id);
+    this.#ended = TERMINALS.has(event.type);
+    // An end may come without a number of its own: a run whose server died has none left to give.
+    if (seq <= before && !this.#ended) return;
+    if (seq > before + 1) throw new TypeError(`event ${before + 1} is missing`);
+    cursor.runId = event.id.slice(0, event.id.lastIndexOf(':'));
+    cursor.lastEventId = event.id;
+    onEvent(event);
+  }
+
+  /**
+   * Whether another attempt may help by itself: a broken connection, or something in front of the
+   * server that had a bad moment while a run was resumed.
+   * @param {unknown} error
+   */
+  #canMend(error) {
+    if (!(error instanceof ApiError)) return true;
+    return this.#options.cursor.lastEventId !== '' && error.status >= 500;
+  }
+}
+
+/** @param {string} id `<run>:<number>` */
+function seqOf(id) {
+  return id === '' ? 0 : Number(id.slice(id.lastIndexOf(':') + 1));
+}

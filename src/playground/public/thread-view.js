@@ -1,0 +1,90 @@
+import { AnswerView } from './answer-view.js';
+import { byId, h, iconButton } from './dom.js';
+
+/** Whoever is so near to the end wants to see what comes, in pixels. */
+const NEAR_END = 48;
+
+/**
+ * @typedef {import('./conversations.js').Conversation} Conversation
+ * @typedef {import('./conversations.js').Turn} Turn
+ *
+ * @typedef {object} ThreadActions
+ * @property {(turn: Turn) => void} onAgain
+ * @property {(turn: Turn) => void} onEdit
+ * @property {() => void} onKey
+ */
+
+/** The turns of the conversation on screen; follows their end until its reader looks elsewhere. */
+export class ThreadView {
+  #scroller = byId('thread', HTMLElement);
+  #turns = byId('turns', HTMLElement);
+  #toEnd = byId('to-end', HTMLButtonElement);
+  #isAtEnd = true;
+  /** @type {Map<Turn, AnswerView>} */
+  #views = new Map();
+  #actions;
+
+  /** @param {ThreadActions} actions */
+  constructor(actions) {
+    this.#actions = actions;
+    this.#scroller.addEventListener('scroll', () => this.#look(), { passive: true });
+    new ResizeObserver(() => this.#follow()).observe(this.#scroller);
+    this.#toEnd.addEventListener('click', () => this.toEnd());
+  }
+
+  /**
+   * @param {Conversation} conversation
+   * @param {HTMLElement} intro what is there before anything was asked
+   */
+  show({ turns }, intro) {
+    this.#views.clear();
+    this.#turns.replaceChildren(...(turns.length === 0 ? [intro] : []));
+    for (const turn of turns) this.#append(turn);
+    this.toEnd();
+  }
+
+  /** @param {Turn} turn */
+  add(turn) {
+    if (this.#views.size === 0) this.#turns.replaceChildren();
+    this.#append(turn);
+    this.toEnd();
+  }
+
+  /** @param {import('./answering.js').Answering} answering */
+  update(answering) {
+    this.#views.get(answering.turn)?.update(answering.answer, answering);
+    this.#follow();
+  }
+
+  /** Shows the end, and what will come there. */
+  toEnd() {
+    this.#isAtEnd = true;
+    this.#follow();
+  }
+
+  /** @param {Turn} turn */
+  #append(turn) {
+    const { onAgain, onEdit, onKey } = this.#actions;
+    const view = new AnswerView(turn.answer, { onAgain: () => onAgain(turn), onKey });
+    const question = h(
+      'div',
+      { className: 'question' },
+      h('h2', { className: 'visually-hidden' }, 'Question'),
+      h('p', {}, turn.question),
+      iconButton('edit', 'Edit the question', () => onEdit(turn), { isQuiet: true }),
+    );
+    this.#views.set(turn, view);
+    this.#turns.append(h('article', { className: 'turn' }, question, view.element));
+  }
+
+  #look() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
+    this.#isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
+    this.#toEnd.hidden = this.#isAtEnd;
+  }
+
+  #follow() {
+    if (this.#isAtEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    else this.#look();
+  }
+}
