@@ -16,10 +16,13 @@ export class PlaygroundController {
 
   @Get()
   page(@Req() request: Request, @Res() response: Response, @Next() next: NextFunction) {
-    if (!this.playground) return next();
-    response.vary('Accept');
     // Ollama's clients accept anything, and look for a line of text.
-    if (request.accepts(['text', 'html']) !== 'html') return next();
+    const isBrowser = request.accepts(['text', 'html']) === 'html';
+    response.vary('Accept');
+    if (!this.playground || !isBrowser) {
+      next();
+      return;
+    }
     const { page, policy } = this.playground;
     response.set({
       'Content-Security-Policy': policy,
@@ -37,7 +40,10 @@ export class PlaygroundController {
     @Next() next: NextFunction,
   ) {
     const asset = this.playground?.assets.get(path.join('/'));
-    if (!asset) return next();
+    if (!asset) {
+      next();
+      return;
+    }
     // The page of another version is served by what is here, but not for good.
     const isCurrent = version === this.playground?.version;
     const caching = isCurrent ? 'public, max-age=31536000, immutable' : 'no-cache';

@@ -78,15 +78,14 @@ export class AnswerView {
     const isThinking = text === '' && status === 'pending';
     const title = isThinking ? 'Thinking…' : 'Reasoning';
     if (this.#reasoningTitle.textContent !== title) this.#reasoningTitle.textContent = title;
-    const shown = this.#reasoningText.textContent?.length ?? 0;
-    if (reasoning.length > shown) this.#reasoningText.append(reasoning.slice(shown));
+    this.#reasoningText.append(reasoning.slice(this.#reasoningText.textContent.length));
   }
 
   /** @param {Answer} answer */
   #showCalls({ toolCalls }) {
     this.#calls.hidden = toolCalls.length === 0;
     toolCalls.forEach((call, index) => {
-      const card = this.#calls.children[index] ?? this.#calls.appendChild(callCard());
+      const card = this.#calls.children.item(index) ?? this.#calls.appendChild(callCard());
       const [name, json] = card.querySelectorAll('code');
       if (name) name.textContent = call.name;
       if (json) json.textContent = pretty(call.arguments);

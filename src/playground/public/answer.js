@@ -2,9 +2,8 @@ import { Meter } from './meter.js';
 import { randomId } from './random-id.js';
 
 /**
- * @typedef {object} Usage
- * @property {number} completion_tokens
- * @property {'provider' | 'estimated'} source
+ * @typedef {import('../../runs/entry.js').RunEvent} RunEvent
+ * @typedef {import('../../runs/entry.js').Usage} Usage
  *
  * @typedef {object} Failure
  * @property {string} code
@@ -58,40 +57,40 @@ export function newAnswer({ model, policy, system }) {
  * @param {Answer} answer
  * @param {import('./sse.js').ServerEvent} event
  */
-export function applyEvent(answer, { type, data: json }) {
-  const data = JSON.parse(json);
-  switch (type) {
+export function applyEvent(answer, { type, data }) {
+  const event = /** @type {RunEvent} */ ({ type, data: JSON.parse(data) });
+  switch (event.type) {
     case 'start':
-      answer.model = data.model;
+      answer.model = event.data.model;
       break;
     case 'message':
-      answer.text += data.content;
+      answer.text += event.data.content;
       break;
     case 'reasoning':
-      answer.reasoning += data.content;
+      answer.reasoning += event.data.content;
       break;
     case 'refusal':
-      answer.refusal += data.content;
+      answer.refusal += event.data.content;
       break;
     case 'tool_call': {
-      const call = (answer.toolCalls[data.index] ??= { name: '', arguments: '' });
-      call.name += data.name ?? '';
-      call.arguments += data.arguments;
+      const { index, name = '', arguments: json } = event.data;
+      const call = answer.toolCalls[index] ?? { name: '', arguments: '' };
+      answer.toolCalls[index] = { name: call.name + name, arguments: call.arguments + json };
       break;
     }
     case 'done':
       answer.status = 'done';
-      answer.finishReason = data.finish_reason;
-      answer.usage = data.usage;
+      answer.finishReason = event.data.finish_reason;
+      answer.usage = event.data.usage;
       break;
     case 'cancelled':
       answer.status = 'stopped';
-      answer.usage = data.usage;
+      answer.usage = event.data.usage;
       break;
     case 'error':
       answer.status = 'failed';
-      answer.failure = { code: data.code, message: data.message };
-      answer.usage = data.usage;
+      answer.failure = { code: event.data.code, message: event.data.message };
+      answer.usage = event.data.usage;
       break;
   }
 }

@@ -38,8 +38,7 @@ export class Api {
   /** @returns {Promise<string[]>} */
   async models() {
     const response = await this.#send('v1/models', {});
-    /** @type {{ data: { id: string }[] }} */
-    const { data } = await response.json();
+    const { data } = /** @type {{ data: { id: string }[] }} */ (await response.json());
     return data.map(({ id }) => id);
   }
 
@@ -80,14 +79,14 @@ export class Api {
 
   /**
    * @param {string} path
-   * @param {RequestInit & { headers?: Record<string, string> }} init
+   * @param {Omit<RequestInit, 'headers'> & { headers?: Record<string, string> }} init
    * @returns {Promise<Response>} rejects with an {@link ApiError}, or with a TypeError where nobody answered
    */
   async #send(path, { headers, ...init }) {
     const key = this.key();
     const response = await this.network.fetch(new URL(path, this.base), {
       ...init,
-      headers: { ...headers, ...(key && { Authorization: `Bearer ${key}` }) },
+      headers: { ...headers, ...(key !== '' && { Authorization: `Bearer ${key}` }) },
     });
     if (!response.ok) throw await errorOf(response);
     return response;
@@ -104,13 +103,12 @@ async function errorOf(response) {
   return new ApiError(code, message, { status, retryAfterMs: retryAfterMs(headers) });
 }
 
-/**
- * @param {string} text
- * @returns {{ error?: { code?: string, message?: string } }}
- */
+/** @param {string} text */
 function parse(text) {
   try {
-    return Object(JSON.parse(text));
+    return /** @type {{ error?: { code?: string, message?: string } }} */ (
+      Object(JSON.parse(text))
+    );
   } catch {
     return {};
   }

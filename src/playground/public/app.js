@@ -195,11 +195,21 @@ async function loadModels() {
     composer.model = current.model;
     if (current.turns.length === 0) open(current);
   } catch (error) {
-    if (!(error instanceof ApiError)) return announce(wordsFor('unreachable').title);
-    if (error.code === 'invalid_api_key')
-      return enterKey('This server answers only with an API key.');
-    announce(wordsFor(error.code).title);
+    const { title } = wordsFor(error instanceof ApiError ? error.code : 'unreachable');
+    announce(title);
+    if (isAboutKey(error)) await enterKey('This server answers only with an API key.');
   }
+}
+
+/** @param {unknown} error */
+function isAboutKey(error) {
+  return error instanceof ApiError && error.code === 'invalid_api_key';
+}
+
+async function changeSettings() {
+  if (!(await askForSettings(current))) return;
+  preferences.policy = current.policy;
+  if (current.turns.length > 0) conversations.save(current);
 }
 
 composer.addEventListener('send', () => {
@@ -216,11 +226,7 @@ byId('new', HTMLElement).addEventListener('click', () => {
   composer.focus();
 });
 byId('open-key', HTMLElement).addEventListener('click', () => void enterKey());
-byId('open-settings', HTMLElement).addEventListener('click', async () => {
-  if (!(await askForSettings(current))) return;
-  preferences.policy = current.policy;
-  if (current.turns.length > 0) conversations.save(current);
-});
+byId('open-settings', HTMLElement).addEventListener('click', () => void changeSettings());
 byId('open-code', HTMLElement).addEventListener('click', () => {
   const before = composer.text.trim() ? current.turns : current.turns.slice(0, -1);
   const question = composer.text.trim() || current.turns.at(-1)?.question || 'やっほ';

@@ -136,7 +136,7 @@ export class Conversations extends EventTarget {
     if (!key.startsWith(PREFIX)) return undefined;
     const id = key.slice(PREFIX.length);
     try {
-      const conversation = JSON.parse(this.#items.getItem(key) ?? '');
+      const conversation = /** @type {Conversation} */ (JSON.parse(this.#items.getItem(key) ?? ''));
       if (Array.isArray(conversation.turns)) this.#all.set(id, conversation);
     } catch {
       this.#all.delete(id);

@@ -1,7 +1,7 @@
 /**
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag
- * @param {Record<string, unknown>} [properties] of the element, and attributes where it has none of that name
+ * @param {Record<string, string | number | boolean | (() => void) | ((event: Event) => void)>} [properties] of the element, and attributes where it has none of that name
  * @param {...(Node | string)} children
  * @returns {HTMLElementTagNameMap[K]}
  */
@@ -9,7 +9,7 @@ export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name in element) Reflect.set(element, name, value);
-    else if (value !== undefined) element.setAttribute(name, String(value));
+    else element.setAttribute(name, String(value));
   }
   element.append(...children);
   return element;

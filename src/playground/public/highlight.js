@@ -29,7 +29,7 @@ const FILES = new Map(
  */
 export async function highlight(element, name) {
   const language = FILES.get(name.toLowerCase());
-  const code = element.textContent ?? '';
+  const code = element.textContent;
   if (!language || code.length > MAX_LENGTH) return;
   try {
     await load(language);
@@ -43,8 +43,7 @@ export async function highlight(element, name) {
 /** @param {string} language */
 async function load(language) {
   if (highlighter.getLanguage(language)) return;
-  const { default: grammar } = await import(
-    `@highlightjs/cdn-assets/es/languages/${language}.min.js`
-  );
-  highlighter.registerLanguage(language, grammar);
+  const file = `@highlightjs/cdn-assets/es/languages/${language}.min.js`;
+  const grammar = /** @type {{ default: unknown }} */ (await import(file));
+  highlighter.registerLanguage(language, grammar.default);
 }

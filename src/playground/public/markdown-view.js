@@ -108,7 +108,7 @@ function finish(fragment) {
     pre.replaceWith(figure);
     pre.tabIndex = 0;
     const bar = h('div', { className: 'code-bar' }, h('span', {}, name || 'text'));
-    bar.append(copyButton('Copy', () => pre.textContent ?? ''));
+    bar.append(copyButton('Copy', () => pre.textContent));
     figure.append(bar, pre);
   }
 }

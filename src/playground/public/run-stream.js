@@ -59,10 +59,10 @@ export class RunStream {
       }
       onConnection('connecting');
       try {
-        for await (const _batch of this.#connect()) {
+        await this.#connect(() => {
           reachedAt = performance.now();
           failures = 0;
-        }
+        });
       } catch (error) {
         if (!this.#canMend(error)) throw error;
       }
@@ -88,24 +88,27 @@ export class RunStream {
     if (cursor.runId) await api.cancel(cursor.runId);
   }
 
-  /** One connection: yields whenever the server showed that it is there. */
-  async *#connect() {
+  /**
+   * One connection, to its end.
+   * @param {() => void} onAlive whenever the server shows that it is there
+   */
+  async #connect(onAlive) {
     const { api, cursor, onConnection } = this.#options;
     const silence = new AbortController();
-    let watch = setTimeout(() => silence.abort(), SILENCE_MS);
+    const giveUp = () => silence.abort();
+    let watch = setTimeout(giveUp, SILENCE_MS);
     try {
       const response = await this.#open(silence.signal);
-      yield;
+      onAlive();
       cursor.runId = response.headers.get('Sluice-Run-Id') ?? cursor.runId;
       if (this.#isStopping && cursor.runId) await api.cancel(cursor.runId);
       onConnection('open');
       const parser = new EventParser(cursor.lastEventId);
       for await (const events of readEvents(response, parser)) {
         clearTimeout(watch);
-        watch = setTimeout(() => silence.abort(), SILENCE_MS);
+        watch = setTimeout(giveUp, SILENCE_MS);
+        onAlive();
         for (const event of events) this.#take(event);
-        yield;
-        if (this.#ended) return;
       }
       this.#retryMs = parser.retryMs ?? this.#retryMs;
     } finally {

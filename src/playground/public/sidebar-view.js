@@ -105,9 +105,12 @@ export class SidebarView {
       'delete',
       name,
       () => {
-        if (button.classList.contains('sure')) return this.#actions.onDelete(conversation);
-        mark(true);
-        setTimeout(() => mark(false), CONFIRM_MS);
+        if (button.classList.contains('sure')) {
+          this.#actions.onDelete(conversation);
+        } else {
+          mark(true);
+          setTimeout(() => mark(false), CONFIRM_MS);
+        }
       },
       { isQuiet: true },
     );

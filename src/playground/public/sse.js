@@ -88,16 +88,10 @@ export class EventParser {
  * @returns {AsyncGenerator<ServerEvent[]>} throws when the connection breaks
  */
 export async function* readEvents({ body }, parser) {
-  if (!body) return;
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield parser.push(value);
-    }
-  } finally {
-    // What is not read to its end is not wanted any more.
-    reader.cancel().catch(() => undefined);
+  const reader = body?.pipeThrough(new TextDecoderStream()).getReader();
+  for (;;) {
+    const { done = true, value } = (await reader?.read()) ?? {};
+    if (done || value === undefined) return;
+    yield parser.push(value);
   }
 }
