@@ -1,12 +1,16 @@
 import 'reflect-metadata';
-import { Logger } from '@nestjs/common';
+import { Logger, ShutdownSignal } from '@nestjs/common';
 import { createApp } from './app.js';
 import { CONFIG, ConfigError, type Config } from './config/config.js';
 
 async function main() {
   const app = await createApp();
-  app.enableShutdownHooks(undefined, { useProcessExit: true });
-  const { HOST, PORT } = app.get<Config>(CONFIG);
+  const { HOST, PORT, CONFIG_FILE } = app.get<Config>(CONFIG);
+  // With a file to read again, SIGHUP asks for that.
+  const signals = Object.values(ShutdownSignal).filter(
+    (signal) => signal !== ShutdownSignal.SIGHUP || CONFIG_FILE === undefined,
+  );
+  app.enableShutdownHooks(signals, { useProcessExit: true });
   await app.listen(PORT, HOST);
   new Logger('Sluice').log(`Listening on ${await app.getUrl()}`);
 }

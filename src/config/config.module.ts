@@ -1,10 +1,19 @@
 import { Global, Module } from '@nestjs/common';
 import { ConfigModule as NestConfigModule } from '@nestjs/config';
-import config from './config.js';
+import config, { CONFIG, type Config } from './config.js';
+import { ConfigFile } from './file/config-file.js';
 
 /** Reads the environment and `.env` in the working directory, once, at boot. */
 @Global()
 @Module({
   imports: [NestConfigModule.forRoot({ isGlobal: true, load: [config] })],
+  providers: [
+    {
+      provide: ConfigFile,
+      inject: [CONFIG],
+      useFactory: (settled: Config) => new ConfigFile(settled, { ...process.env }),
+    },
+  ],
+  exports: [ConfigFile],
 })
 export class ConfigModule {}

@@ -45,6 +45,7 @@ const environment = z
 
     DEFAULT_MODEL: text,
     SYSTEM_PROMPT: text,
+    CONFIG_FILE: text,
 
     API_KEYS: z
       .string()

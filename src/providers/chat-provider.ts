@@ -1,5 +1,6 @@
 import type { ChatCompletionMessageParam } from 'openai/resources/chat/completions';
 import type { Observable } from 'rxjs';
+import type { ProviderSettings } from '../config/settings.js';
 import type { UpstreamChunk } from './chunk.js';
 
 /**
@@ -51,5 +52,7 @@ export interface ChatProvider {
   stream(model: string, request: ChatRequest, options: StreamOptions): Observable<Frame>;
 }
 
-/** The configured providers, the one that answers for unknown model names first. */
-export const CHAT_PROVIDERS = Symbol('CHAT_PROVIDERS');
+/** Makes the adapter that a provider's settings ask for. */
+export type ChatProviderFactory = (settings: ProviderSettings) => ChatProvider;
+
+export const CHAT_PROVIDER_FACTORY = Symbol('CHAT_PROVIDER_FACTORY');

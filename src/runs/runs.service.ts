@@ -4,6 +4,7 @@ import type { Caller } from '../access/caller.js';
 import { CONFIG, type Config } from '../config/config.js';
 import { ChatError } from '../errors/chat-error.js';
 import type { ChatRequest } from '../providers/chat-provider.js';
+import { prepareRequest } from '../routing/prepare-request.js';
 import { RouterService } from '../routing/router.service.js';
 import { DrainService } from './drain.service.js';
 import { LocalRun } from './local.run.js';
@@ -44,8 +45,9 @@ export class RunsService {
    */
   async start(asked: RunRequest): Promise<Run> {
     this.drain.expectOpen();
-    const { caller, requestId, traceId, model, request, graceMs, idempotencyKey } = asked;
+    const { caller, requestId, traceId, model, graceMs, idempotencyKey } = asked;
     const route = this.router.resolve(model);
+    const request = prepareRequest(asked.request, route);
     const run = new LocalRun({
       caller,
       requestId,
@@ -66,7 +68,7 @@ export class RunsService {
       const chosen = await this.claim(
         run,
         digest([caller.owner, idempotencyKey]),
-        digest([model, request]),
+        digest([model, asked.request]),
       );
       if (chosen !== run) await this.store.remove(run);
       return chosen;

@@ -3,11 +3,11 @@ import { breakerSchema } from './breaker.schema.js';
 import { modelsSchema } from './models.schema.js';
 import { providersSchema } from './providers.schema.js';
 
-/** The whole file, a schema a section. */
+/** The whole file, a schema a section. A section with nothing in it is none. */
 export const fileSchema = z.strictObject({
-  providers: providersSchema.default({}),
-  models: modelsSchema.default({}),
-  breaker: breakerSchema.optional(),
+  providers: providersSchema.nullish().transform((providers) => providers ?? {}),
+  models: modelsSchema.nullish().transform((models) => models ?? []),
+  breaker: breakerSchema.nullish().transform((breaker) => breaker ?? undefined),
 });
 
 export type FileSections = z.output<typeof fileSchema>;

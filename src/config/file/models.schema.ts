@@ -1,33 +1,54 @@
 import { z } from 'zod';
-import { whole } from './numbers.js';
-import { timeoutsSchema } from './timeouts.schema.js';
 
-/** What a request is made of and Sluice decides on: no alias's to set. */
+import { timeoutsSchema, type Timeouts } from './timeouts.schema.js';
+import { atLeastOne } from './lists.js';
+import { whole } from './numbers.js';
+
+/** A name of the operator's choice for one or more models. */
+export interface AliasSettings {
+  /** May have one `*`, for any text. */
+  name: string;
+  /** Providers, or `<provider>/<model>`, in which `*` is what the name's `*` stands for. */
+  targets: readonly [string, ...string[]];
+  systemPrompt?: string;
+  defaults?: Record<string, unknown>;
+  pinned?: Record<string, unknown>;
+  timeouts?: Partial<Timeouts>;
+  /** How often a target is tried, the first time included. */
+  attempts?: number;
+}
+
+/** What Sluice itself decides on, or what the conversation is: no alias's to set. */
 const RESERVED = ['messages', 'model', 'n', 'stream', 'stream_options'];
 
 const parametersSchema = z.record(z.string(), z.unknown()).superRefine((parameters, context) => {
   for (const name of RESERVED.filter((reserved) => reserved in parameters)) {
-    context.addIssue({ code: 'custom', path: [name], message: "can't be set by an alias" });
+    const message = 'expected another parameter: an alias has no say in this one';
+    context.addIssue({ code: 'custom', path: [name], message });
   }
 });
 
 const aliasSchema = z
   .strictObject({
-    targets: z.tuple([z.string()], z.string(), { error: 'expected a list of at least one target' }),
+    targets: atLeastOne(z.string(), 'expected a list of at least one target'),
     system_prompt: z.string().optional(),
     defaults: parametersSchema.optional(),
     pinned: parametersSchema.optional(),
     timeouts: timeoutsSchema.optional(),
     retry: z.strictObject({ attempts: whole(1, 100) }).optional(),
   })
-  .transform(({ system_prompt, retry, ...alias }) => ({
+  .transform(({ system_prompt: systemPrompt, retry, ...alias }) => ({
     ...alias,
-    systemPrompt: system_prompt,
+    systemPrompt,
     attempts: retry?.attempts,
   }));
 
-/** The file's `models`: aliases by their names, which may have a `*` for any text. */
-export const modelsSchema = z.record(
-  z.string().regex(/^[^*]*\*?[^*]*$/, { error: 'expected a name with at most one *' }),
-  aliasSchema,
-);
+/** The file's `models`: aliases by their names. */
+export const modelsSchema = z
+  .record(
+    z.string().regex(/^[^*]*\*?[^*]*$/, { error: 'expected a name with one * at most' }),
+    aliasSchema,
+  )
+  .transform((models) =>
+    Object.entries(models).map(([name, alias]): AliasSettings => ({ name, ...alias })),
+  );

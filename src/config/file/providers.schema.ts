@@ -1,7 +1,20 @@
 import { z } from 'zod';
-import { breakerSchema } from './breaker.schema.js';
+import { breakerSchema, type BreakerSettings } from './breaker.schema.js';
+import { atLeastOne } from './lists.js';
 import { whole } from './numbers.js';
-import { timeoutsSchema } from './timeouts.schema.js';
+import { timeoutsSchema, type Timeouts } from './timeouts.schema.js';
+
+/** The first is the default. */
+type Models = readonly [string, ...string[]];
+
+/** A service, by the protocol that it speaks. */
+export type Service =
+  | { type: 'openai'; baseUrl?: string; apiKey?: string; models: Models }
+  | { type: 'azure'; baseUrl: string; apiKey: string; apiVersion?: string; models: Models }
+  | { type: 'ollama'; baseUrl?: string; models: Models }
+  | { type: 'demo' };
+
+export type ServiceOf<Type extends Service['type']> = Extract<Service, { type: Type }>;
 
 /** How many requests a target gets at a time, and how many may wait for their turn. */
 export interface BulkheadSettings {
@@ -11,10 +24,17 @@ export interface BulkheadSettings {
   queueTimeoutMs: number;
 }
 
-const text = z.string({ error: 'expected text' }).min(1, { error: 'expected text' });
+/** A provider of the file. What it leaves open is the environment's, or the whole file's. */
+export interface FileProvider {
+  service: Service;
+  timeouts?: Partial<Timeouts>;
+  breaker?: BreakerSettings | 'off';
+  bulkhead?: BulkheadSettings;
+}
+
+const text = z.string().min(1, { error: 'expected text' });
 const url = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' });
-/** The first is the default. */
-const models = z.tuple([text], text, { error: 'expected a list of at least one model' });
+const models = atLeastOne(text, 'expected a list of at least one model');
 
 const limits = {
   timeouts: timeoutsSchema.optional(),
@@ -23,43 +43,46 @@ const limits = {
   breaker: breakerSchema.optional(),
 };
 
-const providerSchema = z
-  .discriminatedUnion(
-    'type',
-    [
-      z.strictObject({
-        type: z.literal('openai'),
-        base_url: url.optional(),
-        api_key: text.optional(),
-        models,
-        ...limits,
-      }),
-      z.strictObject({
-        type: z.literal('azure'),
-        base_url: url,
-        api_key: text,
-        api_version: text.optional(),
-        models,
-        ...limits,
-      }),
-      z.strictObject({ type: z.literal('ollama'), base_url: url.optional(), models, ...limits }),
-      z.strictObject({ type: z.literal('demo'), ...limits }),
-    ],
-    { error: 'expected openai, azure, ollama or demo' },
-  )
+const serviceSchema = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('openai'),
+    base_url: url.optional(),
+    api_key: text.optional(),
+    models,
+    ...limits,
+  }),
+  z.strictObject({
+    type: z.literal('azure'),
+    base_url: url,
+    api_key: text,
+    api_version: text.optional(),
+    models,
+    ...limits,
+  }),
+  z.strictObject({ type: z.literal('ollama'), base_url: url.optional(), models, ...limits }),
+  z.strictObject({ type: z.literal('demo'), ...limits }),
+]);
+
+const providerSchema = serviceSchema
   .superRefine(({ queue, max_concurrent }, context) => {
     if (!queue || max_concurrent !== undefined) return;
-    const message = 'expected max_concurrent too: without it nothing waits';
+    const message = 'expected max_concurrent beside it: without one nothing waits';
     context.addIssue({ code: 'custom', path: ['queue'], message });
   })
-  .transform(({ timeouts, max_concurrent, queue, breaker, ...service }) => ({
-    service,
-    timeouts,
-    breaker,
-    bulkhead: max_concurrent === undefined ? undefined : bulkheadOf(max_concurrent, queue),
-  }));
+  .transform((provider): FileProvider => {
+    const { timeouts, breaker, max_concurrent: maxConcurrent, queue } = provider;
+    const bulkhead =
+      maxConcurrent === undefined
+        ? undefined
+        : {
+            maxConcurrent,
+            queueSize: queue?.size ?? 100,
+            queueTimeoutMs: queue?.timeout_ms ?? 10_000,
+          };
+    return { service: serviceOf(provider), timeouts, breaker, bulkhead };
+  });
 
-/** The file's `providers`: services by names of their own. */
+/** The file's `providers`: services under names of their own. */
 export const providersSchema = z.record(
   z.string().regex(/^[a-z0-9][\w.-]*$/i, {
     error: 'expected a name of letters, digits, dots, hyphens and underscores',
@@ -67,13 +90,27 @@ export const providersSchema = z.record(
   providerSchema,
 );
 
-function bulkheadOf(
-  maxConcurrent: number,
-  queue?: { size?: number; timeout_ms?: number },
-): BulkheadSettings {
-  return {
-    maxConcurrent,
-    queueSize: queue?.size ?? 100,
-    queueTimeoutMs: queue?.timeout_ms ?? 10_000,
-  };
+function serviceOf(provider: z.output<typeof serviceSchema>): Service {
+  switch (provider.type) {
+    case 'openai': {
+      const { type, base_url: baseUrl, api_key: apiKey, models } = provider;
+      return { type, baseUrl, apiKey, models };
+    }
+    case 'azure': {
+      const {
+        type,
+        base_url: baseUrl,
+        api_key: apiKey,
+        api_version: apiVersion,
+        models,
+      } = provider;
+      return { type, baseUrl, apiKey, apiVersion, models };
+    }
+    case 'ollama': {
+      const { type, base_url: baseUrl, models } = provider;
+      return { type, baseUrl, models };
+    }
+    case 'demo':
+      return { type: provider.type };
+  }
 }

@@ -37,7 +37,7 @@ class Played {
 }
 
 describe(DemoProvider.name, () => {
-  const sut = new DemoProvider();
+  const sut = new DemoProvider('demo');
 
   beforeEach(() => {
     jest.useFakeTimers();

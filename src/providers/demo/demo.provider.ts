@@ -13,9 +13,10 @@ const FIRST_TOKEN_MS = 300;
  * cope with. It opens no socket; unsubscribing clears its one timer.
  */
 export class DemoProvider implements ChatProvider {
-  readonly name = 'demo';
   readonly models = Object.keys(DEMO_MODELS) as [string, ...string[]];
   readonly closed = true;
+
+  constructor(readonly name: string) {}
 
   stream(model: string, request: ChatRequest): Observable<Frame> {
     const played = this.models.includes(model) ? DEMO_MODELS[model] : undefined;

@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { firstValueFrom, lastValueFrom, toArray } from 'rxjs';
-import { parseEnvironment } from '../../config/config.js';
 import type { ChatError } from '../../errors/chat-error.js';
 import { HttpClient } from '../http/http-client.js';
 import { OllamaProvider } from './ollama.provider.js';
@@ -42,9 +41,14 @@ describe(OllamaProvider.name, () => {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    const config = parseEnvironment({ OLLAMA_BASE_URL: `http://127.0.0.1:${port}/v1/` });
+    const baseUrl = `http://127.0.0.1:${port}/v1/`;
     http = new HttpClient();
-    sut = new OllamaProvider(config, http);
+    sut = new OllamaProvider(
+      'ollama',
+      { type: 'ollama', baseUrl, models: ['llama3.2'] },
+      http,
+      2 ** 20,
+    );
   });
 
   afterEach(async () => {
@@ -52,14 +56,6 @@ describe(OllamaProvider.name, () => {
     server.closeAllConnections();
     server.close();
     await once(server, 'close');
-  });
-
-  it('is configured by an address or a model', () => {
-    expect(OllamaProvider.isConfigured(parseEnvironment({}))).toBe(false);
-    expect(OllamaProvider.isConfigured(parseEnvironment({ OLLAMA_MODEL: 'phi4' }))).toBe(true);
-    expect(OllamaProvider.isConfigured(parseEnvironment({ OLLAMA_BASE_URL: 'http://a' }))).toBe(
-      true,
-    );
   });
 
   it('posts to /api/chat and streams what comes back', async () => {

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Observable } from 'rxjs';
-import type { Config } from '../../config/config.js';
+import type { ServiceOf } from '../../config/file/providers.schema.js';
 import type { ChatProvider, ChatRequest, Frame, StreamOptions } from '../chat-provider.js';
 import type { HttpClient, UpstreamRequest } from '../http/http-client.js';
 import { readText, streamLines } from '../http/stream-lines.js';
@@ -13,29 +13,26 @@ import { toOllamaRequest } from './chat-request.js';
  * the middle of a stream.
  */
 export class OllamaProvider implements ChatProvider {
-  readonly name = 'ollama';
-  readonly models: readonly [string];
+  readonly models;
   private readonly url: string;
 
   constructor(
-    private readonly config: Config,
+    readonly name: string,
+    { baseUrl, models }: ServiceOf<'ollama'>,
     private readonly http: HttpClient,
+    private readonly maxLineLength: number,
   ) {
-    this.models = [config.OLLAMA_MODEL ?? 'llama3.2'];
-    const base = config.OLLAMA_BASE_URL ?? 'http://127.0.0.1:11434';
+    this.models = models;
+    const base = baseUrl ?? 'http://127.0.0.1:11434';
     // Clients of Ollama's other routes are given the address with their path.
     this.url = `${base.replace(/(\/(api|v1))?\/*$/, '')}/api/chat`;
-  }
-
-  static isConfigured(config: Config): boolean {
-    return Boolean(config.OLLAMA_BASE_URL ?? config.OLLAMA_MODEL);
   }
 
   stream(model: string, request: ChatRequest, { connectMs }: StreamOptions): Observable<Frame> {
     return streamLines(
       (signal) => this.open(model, request, { signal, connectMs }),
       (subscriber) => chatParser(model, subscriber),
-      this.config.MAX_RUN_BYTES,
+      this.maxLineLength,
     );
   }
 

@@ -1,6 +1,6 @@
 import { AzureOpenAI, OpenAI } from 'openai';
 import { throwError } from 'rxjs';
-import type { Config } from '../../config/config.js';
+import type { ServiceOf } from '../../config/file/providers.schema.js';
 import { ChatError } from '../../errors/chat-error.js';
 import type { ChatProvider, ChatRequest, StreamOptions } from '../chat-provider.js';
 import type { HttpClient } from '../http/http-client.js';
@@ -18,17 +18,17 @@ const V1_VERSIONS = /^(v1|latest|preview)$/;
  * none, or an endpoint that ends in `/openai/v1`, means the v1 route. Its models are deployments.
  */
 export class AzureProvider implements ChatProvider {
-  readonly name = 'azure';
-  readonly models: readonly [string];
+  readonly models;
   private readonly completions: ChatCompletions;
 
-  constructor(config: Config, http: HttpClient) {
-    this.models = [(config.AZURE_OPENAI_DEPLOYMENT ?? config.AZURE_OPENAI_CHATGPT_DEPLOYMENT)!];
-    this.completions = new ChatCompletions(azureClient(config, http), config.MAX_RUN_BYTES);
-  }
-
-  static isConfigured(config: Config): boolean {
-    return Boolean(config.AZURE_OPENAI_ENDPOINT);
+  constructor(
+    readonly name: string,
+    service: ServiceOf<'azure'>,
+    http: HttpClient,
+    maxLineLength: number,
+  ) {
+    this.models = service.models;
+    this.completions = new ChatCompletions(azureClient(service, http), maxLineLength);
   }
 
   stream(model: string, request: ChatRequest, options: StreamOptions) {
@@ -40,10 +40,11 @@ export class AzureProvider implements ChatProvider {
   }
 }
 
-function azureClient(config: Config, http: HttpClient): OpenAI {
-  const endpoint = config.AZURE_OPENAI_ENDPOINT!.replace(/(\/openai(\/v1)?)?\/*$/, '');
-  const apiKey = (config.AZURE_OPENAI_API_KEY ?? config.AZURE_OPENAI_KEY)!;
-  const apiVersion = config.AZURE_OPENAI_API_VERSION ?? config.OPENAI_API_VERSION;
+function azureClient(
+  { baseUrl, apiKey, apiVersion }: ServiceOf<'azure'>,
+  http: HttpClient,
+): OpenAI {
+  const endpoint = baseUrl.replace(/(\/openai(\/v1)?)?\/*$/, '');
   const options = {
     ...SDK_OPTIONS,
     apiKey,
@@ -51,10 +52,7 @@ function azureClient(config: Config, http: HttpClient): OpenAI {
     project: null,
     fetch: sdkFetch(http),
   };
-  const isV1 =
-    apiVersion === undefined ||
-    V1_VERSIONS.test(apiVersion) ||
-    /\/v1\/*$/.test(config.AZURE_OPENAI_ENDPOINT!);
+  const isV1 = apiVersion === undefined || V1_VERSIONS.test(apiVersion) || /\/v1\/*$/.test(baseUrl);
   if (!isV1) {
     return new AzureOpenAI({ ...options, baseURL: `${endpoint}/openai`, apiVersion });
   }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { ConfigError, parseEnvironment, type Config } from '../config/config.js';
-import { HttpClient } from './http/http-client.js';
-import { configuredProviders } from './providers.module.js';
+import type { z } from 'zod';
+import { ConfigError, parseEnvironment } from './config.js';
+import { fileSchema } from './file/file.schema.js';
+import { settle } from './settings.js';
 
 const AZURE = {
   AZURE_OPENAI_ENDPOINT: 'https://example.openai.azure.com',
@@ -9,12 +10,12 @@ const AZURE = {
   AZURE_OPENAI_DEPLOYMENT: 'gpt',
 };
 
-function namesOf(environment: Record<string, string>, DEMO?: boolean) {
-  const config: Config = { ...parseEnvironment(environment), DEMO };
-  return configuredProviders(config, new HttpClient()).map(({ name }) => name);
+function namesOf(environment: Record<string, string>, file: z.input<typeof fileSchema> = {}) {
+  const settings = settle(parseEnvironment(environment), fileSchema.parse(file));
+  return settings.providers.map(({ name }) => name);
 }
 
-describe(configuredProviders.name, () => {
+describe(settle.name, () => {
   it('is the demo where nothing is configured', () => {
     expect(namesOf({})).toEqual(['demo']);
   });
@@ -28,11 +29,11 @@ describe(configuredProviders.name, () => {
   });
 
   it('has the demo last where it is asked for', () => {
-    expect(namesOf({ OPENAI_API_KEY: 'key' }, true)).toEqual(['openai', 'demo']);
+    expect(namesOf({ OPENAI_API_KEY: 'key', DEMO: 'on' })).toEqual(['openai', 'demo']);
   });
 
   it('refuses to start with nothing at all', () => {
-    expect(() => namesOf({}, false)).toThrow(ConfigError);
-    expect(() => namesOf({}, false)).toThrow(/OPENAI_API_KEY/);
+    expect(() => namesOf({ DEMO: 'off' })).toThrow(ConfigError);
+    expect(() => namesOf({ DEMO: 'off' })).toThrow(/OPENAI_API_KEY/);
   });
 });

@@ -1,0 +1,96 @@
+import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { readFileSync } from 'node:fs';
+import { Subject } from 'rxjs';
+import { ConfigError, type Config } from '../config.js';
+import { settle, type Settings } from '../settings.js';
+import { findAlias, flawsOfTargets, splitName } from './aliases.js';
+import { ConfigDocument } from './config-document.js';
+import { fileSchema } from './file.schema.js';
+
+/**
+ * The settings of the environment and of `CONFIG_FILE`, which is read again on SIGHUP. A file that
+ * can't be worked with changes nothing then; at boot it stops the start.
+ */
+export class ConfigFile implements OnModuleInit, OnApplicationShutdown {
+  private readonly logger = new Logger(ConfigFile.name);
+  private settings: Settings;
+  private readonly reloads = new Subject<Settings>();
+  /** Emits the new settings after every reload. */
+  readonly changes = this.reloads.asObservable();
+
+  /**
+   * @param environment what `${NAME}` is filled from, at every reload
+   * @throws {ConfigError} when the file can't be read or worked with
+   */
+  constructor(
+    private readonly config: Config,
+    private readonly environment: NodeJS.ProcessEnv,
+  ) {
+    this.settings = this.read();
+  }
+
+  get current(): Settings {
+    return this.settings;
+  }
+
+  onModuleInit() {
+    if (this.config.CONFIG_FILE !== undefined) process.on('SIGHUP', this.reload);
+  }
+
+  onApplicationShutdown() {
+    process.off('SIGHUP', this.reload);
+  }
+
+  /** Says in the log what became of it. */
+  readonly reload = () => {
+    const { CONFIG_FILE } = this.config;
+    try {
+      const settings = this.read();
+      this.expectDefaultModel(settings);
+      this.settings = settings;
+    } catch (error) {
+      const { message } = error as Error;
+      this.logger.error(`${CONFIG_FILE} is not taken, and what was read before stays:\n${message}`);
+      return;
+    }
+    this.logger.log(`${CONFIG_FILE} is read anew.`);
+    this.reloads.next(this.settings);
+  };
+
+  private read(): Settings {
+    const { CONFIG_FILE } = this.config;
+    if (CONFIG_FILE === undefined) return settle(this.config, fileSchema.parse({}));
+    const document = new ConfigDocument(CONFIG_FILE, readText(CONFIG_FILE));
+    const settings = settle(this.config, document.parse(fileSchema, this.environment));
+    document.expectNone(flawsOfTargets(settings));
+    return settings;
+  }
+
+  /**
+   * A default model whose alias or provider went away would become any model of that name at the
+   * first provider, for everybody who names none.
+   */
+  private expectDefaultModel(settings: Settings) {
+    const { CONFIG_FILE, DEFAULT_MODEL } = this.config;
+    if (DEFAULT_MODEL === undefined || isKnown(settings, DEFAULT_MODEL)) return;
+    if (!isKnown(this.settings, DEFAULT_MODEL)) return;
+    throw new ConfigError(
+      `${CONFIG_FILE} expected an alias or a provider for DEFAULT_MODEL, as there was before`,
+    );
+  }
+}
+
+function isKnown({ aliases, providers }: Settings, name: string): boolean {
+  if (findAlias(aliases, name)) return true;
+  const [provider] = splitName(name);
+  return providers.some((candidate) => candidate.name === provider);
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ConfigError(`CONFIG_FILE: expected a file that can be read (${code})`);
+  }
+}

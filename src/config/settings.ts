@@ -1,0 +1,66 @@
+import { ConfigError, type Config } from './config.js';
+import { environmentProviders } from './environment-providers.js';
+import { DEFAULT_BREAKER, type BreakerSettings } from './file/breaker.schema.js';
+import type { FileSections } from './file/file.schema.js';
+import type { AliasSettings } from './file/models.schema.js';
+import type { BulkheadSettings, FileProvider, Service } from './file/providers.schema.js';
+import { withTimeouts, type Timeouts } from './file/timeouts.schema.js';
+
+/** A service under the name that stands before the slash in its models' names. */
+export interface ProviderSettings {
+  name: string;
+  service: Service;
+  timeouts: Timeouts;
+  breaker: BreakerSettings | 'off';
+  bulkhead?: BulkheadSettings;
+}
+
+/** What the environment and the file say together; a reload of the file changes it. */
+export interface Settings {
+  /** In the order in which they become the default. */
+  providers: readonly [ProviderSettings, ...ProviderSettings[]];
+  aliases: readonly AliasSettings[];
+}
+
+/**
+ * The environment's providers, or the file's of the same name, then the file's others; and the demo
+ * when there is no other or when it is asked for.
+ * @throws {ConfigError} when nothing would be left to answer
+ */
+export function settle(config: Config, file: FileSections): Settings {
+  const providers = new Map<string, FileProvider>();
+  for (const service of environmentProviders(config)) providers.set(service.type, { service });
+  for (const [name, provider] of Object.entries(file.providers)) providers.set(name, provider);
+  if ((config.DEMO ?? providers.size === 0) && !providers.has('demo')) {
+    providers.set('demo', { service: { type: 'demo' } });
+  }
+
+  const inherited = timeoutsOf(config);
+  const [first, ...others] = [...providers].map(
+    ([name, { service, timeouts, breaker, bulkhead }]): ProviderSettings => ({
+      name,
+      service,
+      timeouts: withTimeouts(inherited, timeouts),
+      breaker: breaker ?? file.breaker ?? DEFAULT_BREAKER,
+      bulkhead,
+    }),
+  );
+  if (!first) {
+    throw new ConfigError(
+      'The configuration is not valid:\n' +
+        '  DEMO: expected on, or a provider by OPENAI_API_KEY, OPENAI_BASE_URL, ' +
+        'AZURE_OPENAI_ENDPOINT, OLLAMA_BASE_URL, OLLAMA_MODEL or in CONFIG_FILE',
+    );
+  }
+  return { providers: [first, ...others], aliases: file.models };
+}
+
+function timeoutsOf(config: Config): Timeouts {
+  return {
+    connect: config.CONNECT_TIMEOUT_MS,
+    firstToken: config.FIRST_TOKEN_TIMEOUT_MS,
+    idle: config.IDLE_TIMEOUT_MS,
+    total: config.TOTAL_TIMEOUT_MS,
+    write: config.WRITE_TIMEOUT_MS,
+  };
+}

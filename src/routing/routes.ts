@@ -1,0 +1,115 @@
+import { findAlias, splitName, type AliasMatch } from '../config/file/aliases.js';
+import { withTimeouts, type Timeouts } from '../config/file/timeouts.schema.js';
+import type { ProviderSettings, Settings } from '../config/settings.js';
+import type { ChatProvider, ChatProviderFactory } from '../providers/chat-provider.js';
+import type { Route, Target } from './route.js';
+
+/** How often a target is tried where its alias says nothing. */
+const ATTEMPTS = 3;
+
+/** What the environment says of requests that no alias says otherwise of. */
+export interface RouteDefaults {
+  /** The name that stands for a request without one. */
+  model?: string;
+  systemPrompt?: string;
+}
+
+type ConfiguredProvider = ProviderSettings & { provider: ChatProvider };
+
+/** Where each name leads to by one version of the settings, which never changes. */
+export class Routes {
+  private readonly providers: readonly [ConfiguredProvider, ...ConfiguredProvider[]];
+  private readonly defaultRoute: Route;
+
+  constructor(
+    private readonly settings: Settings,
+    createProvider: ChatProviderFactory,
+    private readonly defaults: RouteDefaults,
+  ) {
+    const [first, ...others] = settings.providers;
+    const create = (provider: ProviderSettings) => ({
+      ...provider,
+      provider: createProvider(provider),
+    });
+    this.providers = [create(first), ...others.map(create)];
+    this.defaultRoute = this.routeTo([targetOf(this.providers[0])]);
+    if (defaults.model !== undefined) this.defaultRoute = this.resolve(defaults.model);
+  }
+
+  /**
+   * An alias means its targets, a provider's name its default model, `<provider>/<model>` that
+   * model, and any other name the model of that name at the default provider, so that unchanged
+   * clients work.
+   */
+  resolve(name?: string): Route {
+    if (name === undefined) return this.defaultRoute;
+    const match = findAlias(this.settings.aliases, name);
+    if (match) return this.routeOf(match);
+    const target = this.find(name);
+    if (target) return this.routeTo([target]);
+    const { provider } = this.defaultRoute.targets[0];
+    if (provider.closed) return this.defaultRoute;
+    return this.routeTo([this.find(`${provider.name}/${name}`)!]);
+  }
+
+  /** The names of all models that are worth listing: patterns stand for too many. */
+  list(): string[] {
+    const aliases = this.settings.aliases.map(({ name }) => name);
+    const models = this.providers.flatMap(({ provider: { name, models } }) => [
+      name,
+      ...models.map((model) => `${name}/${model}`),
+    ]);
+    return [...new Set([...aliases.filter((name) => !name.includes('*')), ...models])];
+  }
+
+  private routeOf({ alias, matched }: AliasMatch): Route {
+    const { name, attempts, systemPrompt, defaults, pinned } = alias;
+    const targets = alias.targets.map((asked) => {
+      const target = this.find(asked.replaceAll('*', () => matched))!;
+      return { ...target, timeouts: withTimeouts(target.timeouts, alias.timeouts) };
+    }) as [Target, ...Target[]];
+    const route = this.routeTo(targets);
+    return {
+      ...route,
+      name,
+      attempts: attempts ?? route.attempts,
+      systemPrompt: systemPrompt ?? route.systemPrompt,
+      defaults,
+      pinned,
+    };
+  }
+
+  private routeTo(targets: [Target, ...Target[]]): Route {
+    return {
+      name: targets[0].name,
+      targets,
+      attempts: ATTEMPTS,
+      timeouts: longest(targets.map(({ timeouts }) => timeouts)),
+      systemPrompt: this.defaults.systemPrompt,
+    };
+  }
+
+  /** The target that `<provider>` or `<provider>/<model>` names. */
+  private find(name: string): Target | undefined {
+    const [head, model] = splitName(name);
+    const configured = this.providers.find((candidate) => candidate.name === head);
+    return configured && targetOf(configured, model);
+  }
+}
+
+function targetOf(configured: ConfiguredProvider, model?: string): Target {
+  const { provider, timeouts, breaker, bulkhead } = configured;
+  model ||= provider.models[0];
+  return { provider, model, name: `${provider.name}/${model}`, timeouts, breaker, bulkhead };
+}
+
+function longest(timeouts: readonly Timeouts[]): Timeouts {
+  const of = (name: keyof Timeouts) => Math.max(...timeouts.map((each) => each[name]));
+  return {
+    connect: of('connect'),
+    firstToken: of('firstToken'),
+    idle: of('idle'),
+    total: of('total'),
+    write: of('write'),
+  };
+}
