@@ -3,10 +3,12 @@ import type { Response } from 'express';
 import { callerOf } from '../access/caller.js';
 import { CONFIG, type Config } from '../config/config.js';
 import { ChatError } from '../errors/chat-error.js';
+import { traceOf } from '../http/request.telemetry.js';
 import type { ChatRequest } from '../providers/chat-provider.js';
 import { ChatsService, type Chat } from '../runs/chats.service.js';
 import type { Run } from '../runs/run.js';
 import { RunsService } from '../runs/runs.service.js';
+import { Metrics } from '../telemetry/metrics.js';
 import type { ChatRequestBody } from './chat-request.schema.js';
 import { isClientGone } from './client-gone.js';
 import type { Cursor } from './cursor.js';
@@ -19,6 +21,7 @@ export class ChatService {
   constructor(
     private readonly runs: RunsService,
     private readonly chats: ChatsService,
+    private readonly metrics: Metrics,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -35,6 +38,7 @@ export class ChatService {
     const run = await this.runs.start({
       caller: callerOf(response.req),
       requestId: String(response.getHeader('X-Request-Id')),
+      trace: traceOf(response.req),
       model: model ?? undefined,
       request: request as ChatRequest,
       ...runOptions(response.req, this.config),
@@ -69,6 +73,8 @@ export class ChatService {
     if (!run.isKept) throw new ChatError('resume_gap', "The run's events are no longer kept.");
     const { HEARTBEAT_MS: heartbeatMs, WRITE_TIMEOUT_MS: writeTimeoutMs } = this.config;
     const viewer = new Viewer(run, response, { heartbeatMs, writeTimeoutMs }, seq);
+    this.metrics.viewers.inc();
+    viewer.onReleased(() => this.metrics.viewers.dec());
     // Such a response may be ended already, and takes no header.
     if (isClientGone(response)) throw new ChatError('cancelled', 'The client left.');
     response.setHeader('Sluice-Run-Id', run.id);

@@ -59,6 +59,11 @@ export class Viewer {
     this.holding.unsubscribe();
   }
 
+  /** Calls back when the run is let go; at once if it was. */
+  onReleased(callback: () => void) {
+    this.holding.add(callback);
+  }
+
   /**
    * Resolves when there is something to show, or nobody to show it to.
    * @throws {ChatError} the failure of a run that never had anything to show

@@ -251,6 +251,8 @@ export class LocalRun implements Run {
       ...tokens,
       unseen_tokens: Math.round(tokens.completion_tokens * unseenShare),
       bytes,
+      // All entries but the start and the end.
+      chunks: entries.length - 2,
       viewers: this.viewers,
       created_at: this.createdAt.toISOString(),
       ttft_ms: this.ttftMs ?? null,

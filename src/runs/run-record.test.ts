@@ -86,6 +86,7 @@ describe("a run's record", () => {
         unseen_tokens: 0,
         token_source: 'provider',
         bytes: 7,
+        chunks: 1,
         viewers: 1,
         created_at: '2026-01-02T03:04:05.000Z',
         ttft_ms: 300,

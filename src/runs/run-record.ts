@@ -29,8 +29,9 @@ export interface RunRecord {
   unseen_tokens: number;
   /** Who counted; null where nothing was used, or it could not be counted. */
   token_source: Usage['source'] | null;
-  /** What was generated, as UTF-8. */
+  /** What was generated, as UTF-8, and in how many pieces it came. */
   bytes: number;
+  chunks: number;
   /** Responses that showed the run; those of another instance count as one at a time. */
   viewers: number;
   /** ISO 8601. */

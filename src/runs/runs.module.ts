@@ -10,6 +10,7 @@ import { RUN_STORE } from './run-store.js';
 import { RunRecords } from './run-record.js';
 import { RunsController } from './runs.controller.js';
 import { RunsService } from './runs.service.js';
+import { RunsTelemetry } from './runs.telemetry.js';
 import { TokenCounter } from './token-counter.js';
 import { UsageEstimator } from './usage-estimator.js';
 
@@ -18,6 +19,7 @@ import { UsageEstimator } from './usage-estimator.js';
   controllers: [RunsController],
   providers: [
     RunsService,
+    RunsTelemetry,
     ChatsService,
     DrainService,
     RunRecords,

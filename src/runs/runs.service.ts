@@ -6,6 +6,7 @@ import { ChatError } from '../errors/chat-error.js';
 import type { ChatRequest } from '../providers/chat-provider.js';
 import { prepareRequest } from '../routing/prepare-request.js';
 import { RouterService } from '../routing/router.service.js';
+import { traceIdOf, type TraceContext } from '../telemetry/trace-context.js';
 import { DrainService } from './drain.service.js';
 import { LocalRun } from './local.run.js';
 import { RUN_STORE, type RunStore } from './run-store.js';
@@ -17,7 +18,7 @@ export interface RunRequest {
   caller: Caller;
   /** Of the request, to be found again in logs and traces. */
   requestId?: string;
-  traceId?: string;
+  trace?: TraceContext;
   /** Undefined for the default model. */
   model?: string;
   request: ChatRequest;
@@ -45,13 +46,13 @@ export class RunsService {
    */
   async start(asked: RunRequest): Promise<Run> {
     this.drain.expectOpen();
-    const { caller, requestId, traceId, model, graceMs, idempotencyKey } = asked;
+    const { caller, requestId, trace, model, graceMs, idempotencyKey } = asked;
     const route = this.router.resolve(model);
     const request = prepareRequest(asked.request, route);
     const run = new LocalRun({
       caller,
       requestId,
-      traceId,
+      traceId: traceIdOf(trace),
       model,
       target: route.targets[0].name,
       source: this.router.generate(route, request),

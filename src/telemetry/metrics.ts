@@ -75,8 +75,8 @@ export class Metrics {
     labelNames: ['key', 'type'],
     registers: this.registers,
   });
-  readonly unwatchedTokens = new Counter({
-    name: 'sluice_unwatched_tokens_total',
+  readonly unseenTokens = new Counter({
+    name: 'sluice_unseen_tokens_total',
     help: 'Tokens generated after the last viewer had left.',
     labelNames: ['target'],
     registers: this.registers,
