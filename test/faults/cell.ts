@@ -14,7 +14,7 @@ export type Form = keyof typeof FORMS;
 
 /** What a client got for one request. */
 export interface Cell {
-  /** `answer`, `<status> <code>`, or `<text> + <code>` for a stream that broke. */
+  /** `answer` for all of `TEXT`, `<status> <code>`, or what a stream said and its end: `<text> + <code>`. */
   outcome: string;
   /** From the request to the end of the response. */
   ms: number;
@@ -33,24 +33,37 @@ export async function play(port: number, form: Form, model: string, id: string):
   if (ended !== 'complete') return { outcome: ended, ms, received: call.text() };
 
   const received = JSON.stringify(await call.headers) + call.text();
-  // What the code of a refusal is: the body may have the provider's instead.
-  const { error } = await settled(port, await runIdOf(call));
   const status = await call.status;
-  const outcome =
-    status === 200 ? outcomeOf(form, call.text()) : `${status} ${error?.code ?? 'no code'}`;
-  return { outcome, ms, received };
+  if (status === 200) return { outcome: outcomeOf(form, call.text()), ms, received };
+  // The body may have the provider's own code instead of ours.
+  const { error } = await settled(port, await runIdOf(call));
+  return { outcome: `${status} ${error?.code ?? 'no code'}`, ms, received };
 }
 
 function outcomeOf(form: Form, body: string): string {
-  if (form === 'whole') {
+  const { text, end } = READERS[form](body);
+  return end === 'done' && text === TEXT ? 'answer' : `${text} + ${end}`;
+}
+
+interface Ending {
+  text: string;
+  /** `done`, the code of an error, or what is wrong with the stream. */
+  end: string;
+}
+
+const READERS: Record<Form, (body: string) => Ending> = {
+  json: (body) => readEvents(eventsOf(body)),
+  openai: (body) => readChunks(eventsOf(body)),
+  whole: (body) => {
     const { choices } = JSON.parse(body) as Completion;
-    return choices[0]?.message?.content === TEXT ? 'answer' : `another answer: ${body}`;
-  }
+    return { text: choices[0]!.message!.content, end: 'done' };
+  },
+};
+
+function eventsOf(body: string): SseEvent[] {
   const { events, unterminated } = parseSse(body);
-  if (unterminated !== '') return `half an event: ${unterminated}`;
-  const { text, end } = form === 'json' ? readEvents(events) : readChunks(events);
-  if (end === 'done') return text === TEXT ? 'answer' : `another answer: ${text}`;
-  return `${text} + ${end}`;
+  if (unterminated !== '') throw new Error(`half an event: ${unterminated}`);
+  return events;
 }
 
 interface Completion {
@@ -59,12 +72,6 @@ interface Completion {
     message?: { content: string };
     finish_reason?: string | null;
   }[];
-}
-
-interface Ending {
-  text: string;
-  /** `done`, the code of an error, or what is wrong with the stream. */
-  end: string;
 }
 
 const TERMINALS = ['done', 'cancelled', 'error'];
