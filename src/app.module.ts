@@ -7,6 +7,7 @@ import { HttpModule } from './http/http.module.js';
 import { PlaygroundModule } from './playground/playground.module.js';
 import { RedisModule } from './redis/redis.module.js';
 import { TelemetryModule } from './telemetry/telemetry.module.js';
+import { UsageModule } from './usage/usage.module.js';
 
 @Module({
   imports: [
@@ -19,6 +20,7 @@ import { TelemetryModule } from './telemetry/telemetry.module.js';
     // At `/` the page comes first, and leaves to Ollama's API what is for that.
     PlaygroundModule,
     ChatModule,
+    UsageModule,
   ],
 })
 export class AppModule {}

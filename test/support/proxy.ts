@@ -15,6 +15,7 @@ export class Proxy {
   /** How many connections there have been. */
   connections = 0;
 
+  #isSilent = false;
   readonly #clients = new Set<Socket>();
   readonly #limits: (number | string)[] = [];
   readonly #server = createServer((client) => this.#join(client));
@@ -33,8 +34,14 @@ export class Proxy {
     await once(this.#server.listen(0, '127.0.0.1'), 'listening');
   }
 
+  /** Lets no answer pass any more, until the connections are cut. */
+  silence(): void {
+    this.#isSilent = true;
+  }
+
   /** Resets every connection, to both sides. */
   cut(): void {
+    this.#isSilent = false;
     for (const client of this.#clients) {
       // Node keeps the handle of a socket that is reset while it ends.
       if (client.writableEnded) client.destroy();
@@ -64,6 +71,7 @@ export class Proxy {
     let answered = Buffer.alloc(0);
     client.pipe(server);
     server.on('data', (data: Buffer) => {
+      if (this.#isSilent) return;
       const before = answered.length;
       if (limit !== Infinity) answered = Buffer.concat([answered, data]);
       const end = endOf(answered, limit);

@@ -128,11 +128,14 @@ export class Exchange {
   finish(reason = 'stop', { choice = 0, content }: FinishOptions = {}): void {
     if (content !== undefined) this.#count(content, choice);
     this.#chunks(this.wire.finish(reason, this.#completionTokens, choice, content));
+    if (this.wire.usageAt === 'finish') this.#report();
   }
 
   /** The usage chunk, where the request asked for one. */
   usage(): void {
-    this.#chunks(this.wire.usage(this.#completionTokens));
+    const chunks = this.wire.usage(this.#completionTokens);
+    this.#chunks(chunks);
+    if (chunks.length > 0) this.#report();
   }
 
   done(): void {
@@ -193,6 +196,10 @@ export class Exchange {
   async drained(): Promise<void> {
     this.gone.throwIfAborted();
     if (this.res.writableNeedDrain) await once(this.res, 'drain', { signal: this.gone });
+  }
+
+  #report(): void {
+    if (!this.gone.aborted) this.request.reported = this.#completionTokens;
   }
 
   #markFinished(): void {

@@ -21,6 +21,8 @@ export class UpstreamRequest {
 
   /** Content of choice 0 written so far. */
   sent = '';
+  /** Completion tokens that it told of, if it did. */
+  reported: number | undefined;
   /** The upstream ended the exchange itself, be it well or by a scripted fault. */
   finished = false;
   /** The client closed the connection before that. */
