@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { open, type HttpCall } from '../http.js';
 import { parseSse } from '../sse.js';
+import { scenarios } from './scenarios.js';
 import {
   NASTY,
   PROMPT_TOKENS,
@@ -434,4 +436,15 @@ describe('faults', () => {
 
     expect(await call.ended).toBe('left');
   });
+});
+
+it('should play what its documentation says, and nothing else', () => {
+  const rows = readFileSync('docs/faults.md', 'utf8').matchAll(/^\| (`.*?`) +\|/gm);
+  const names = [...rows].flatMap(([, cell = '']) => cell.match(/[\w<>-]+/g) ?? []);
+  const options = ['tokens', 'ms', 'after', 'wait', 'times', 'bytes', 'retryafter'];
+  const documented = names.filter((name) => !options.includes(name) && !name.includes('<n>'));
+  const generic = /^status-(?!204)\d+(-html|-empty)?$/;
+
+  const played = [...scenarios.keys()].filter((name) => !generic.test(name));
+  expect(documented.sort()).toEqual(played.sort());
 });

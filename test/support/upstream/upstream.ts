@@ -11,6 +11,8 @@ import { scenarios } from './scenarios.js';
 
 export interface UpstreamOptions {
   tls?: { key: string | Buffer; cert: string | Buffer };
+  /** Unset for any that is free. */
+  port?: number;
 }
 
 /** The scripted upstream; `index.ts` says what it can play. */
@@ -66,8 +68,8 @@ export class Upstream {
     return this.requests.filter((request) => request.closedEarly).length;
   }
 
-  async listen(): Promise<this> {
-    await once(this.#server.listen(0, '127.0.0.1'), 'listening');
+  async listen(port = 0): Promise<this> {
+    await once(this.#server.listen(port, '127.0.0.1'), 'listening');
     return this;
   }
 
