@@ -1,6 +1,8 @@
 import type { LogLevel } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
+import type { Request } from 'express';
+import { Admission, isAdmitted, whenAdmitted } from './access/admission.js';
 import { AppModule } from './app.module.js';
 import { CONFIG, type Config } from './config/config.js';
 import { expectJson } from './http/expect-json.js';
@@ -35,14 +37,18 @@ export async function createApp(logLevels?: LogLevel[]): Promise<NestExpressAppl
   app.use(requestId);
   const requests = app.get(RequestTelemetry);
   app.use(requests.observe.bind(requests));
-  app.use(expectJson);
+  const admission = app.get(Admission);
+  app.use(admission.decide.bind(admission));
+  app.use(whenAdmitted(expectJson));
   app.useBodyParser('json', {
     limit: config.MAX_BODY_BYTES,
     // What is left is JSON, whatever it is declared as. An empty body is none, and not an object.
-    type: ({ headers }) => headers['content-length'] !== '0',
+    type: (request) => isAdmitted(request as Request) && request.headers['content-length'] !== '0',
   });
   if (config.DOCS) setUpDocs(app);
   const server = app.getHttpServer();
   server.keepAliveTimeout = KEEP_ALIVE_MS;
+  // Who asks before sending a body is told to go on once it is known who it is.
+  server.on('checkContinue', (request, response) => server.emit('request', request, response));
   return app;
 }

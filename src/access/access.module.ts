@@ -1,7 +1,31 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
+import { HttpClient } from '../providers/http/http-client.js';
+import { REDIS, type RedisConnection } from '../redis/redis-connection.js';
 import { AccessGuard } from './access.guard.js';
-import { ApiKeys } from './api-keys.js';
+import { Access } from './access.service.js';
+import { Admission } from './admission.js';
+import { MemoryTicketStore } from './tickets/memory.ticket-store.js';
+import { RedisTicketStore } from './tickets/redis.ticket-store.js';
+import { TICKET_STORE } from './tickets/ticket.store.js';
+import { TicketsController } from './tickets/tickets.controller.js';
+import { Tickets } from './tickets/tickets.service.js';
 
-@Module({ providers: [ApiKeys, { provide: APP_GUARD, useClass: AccessGuard }] })
+@Module({
+  controllers: [TicketsController],
+  providers: [
+    Access,
+    Admission,
+    HttpClient,
+    Tickets,
+    {
+      provide: TICKET_STORE,
+      inject: [REDIS],
+      useFactory: (redis?: RedisConnection) =>
+        redis ? new RedisTicketStore(redis) : new MemoryTicketStore(),
+    },
+    { provide: APP_GUARD, useClass: AccessGuard },
+  ],
+  exports: [Access, Tickets],
+})
 export class AccessModule {}

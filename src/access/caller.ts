@@ -12,6 +12,8 @@ export interface Caller {
   /** For people to read: the key's name or the token's subject. Not unique across sources. */
   readonly name: string;
   readonly source: 'key' | 'token' | 'anybody';
+  /** What let it in, told apart from others and not to be let in with. */
+  readonly credential: string;
   /** Names of models it may ask for, with `*` for any text. Undefined: all. */
   readonly models?: readonly string[];
   /** Undefined: none. */
@@ -19,7 +21,12 @@ export interface Caller {
 }
 
 /** Everybody, where there are no keys. */
-export const ANYBODY: Caller = { owner: 'anybody', name: 'anybody', source: 'anybody' };
+export const ANYBODY: Caller = {
+  owner: 'anybody',
+  name: 'anybody',
+  source: 'anybody',
+  credential: '',
+};
 
 const callers = new WeakMap<Request, Caller>();
 
@@ -27,9 +34,17 @@ export function setCaller(request: Request, caller: Caller) {
   callers.set(request, caller);
 }
 
+/** Whose request it is; nothing where nobody is known to be behind it. */
+export function knownCallerOf(request: Request): Caller | undefined {
+  return callers.get(request);
+}
+
 /** Whose request it is, once it was let in. */
 export function callerOf(request: Request): Caller {
-  return callers.get(request) ?? ANYBODY;
+  const caller = callers.get(request);
+  // Never somebody by default: that would be a way around the keys.
+  if (!caller) throw new Error('A request that was not let in has no caller.');
+  return caller;
 }
 
 /** Injects whose request it is. */

@@ -10,6 +10,9 @@ import { STATUS_CODES } from 'node:http';
 import { ChatError, toChatError } from '../errors/chat-error.js';
 import { errorBody } from './error-shapes.js';
 
+/** How long EventSource waits before it asks again for a run that can't be served yet. */
+const RETRY = 'retry: 2000\n\n';
+
 /** Answers every failure before the first byte, in the shape that the route's clients know. */
 @Catch()
 export class ChatErrorFilter implements ExceptionFilter {
@@ -25,6 +28,10 @@ export class ChatErrorFilter implements ExceptionFilter {
 
 export function answerError(error: ChatError, request: Request, response: Response) {
   if (response.headersSent) return void response.destroy();
+  if (error.status === 503 && isReconnect(request)) {
+    askAgain(response);
+    return;
+  }
   response.status(error.status).set('x-should-retry', String(error.retryable));
   if (error.retryAfterMs !== undefined) {
     response.set({
@@ -36,6 +43,17 @@ export function answerError(error: ChatError, request: Request, response: Respon
   const body = errorBody(error, request, String(response.getHeader('X-Request-Id')));
   if (typeof body === 'string') response.type('text/plain').send(body);
   else response.json(body);
+}
+
+/** Whether it is EventSource, which comes back by itself. */
+function isReconnect(request: Request): boolean {
+  return request.method === 'GET' && Boolean(request.get('Last-Event-ID'));
+}
+
+/** After any answer but 200 it would stay dead, and another attempt may mend what this one could not. */
+function askAgain(response: Response) {
+  response.status(200).set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache' });
+  response.end(RETRY);
 }
 
 /** What Nest, Express and the body parser throw is about the request: it keeps its status. */

@@ -12,6 +12,7 @@ import {
 import { ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import type { Observable } from 'rxjs';
+import { TakesTicket } from '../access/tickets/takes-ticket.decorator.js';
 import { ChatError } from '../errors/chat-error.js';
 import {
   chatRequestSchema,
@@ -48,6 +49,7 @@ export class ChatController {
   }
 
   @Sse('', SSE_OPTIONS)
+  @TakesTicket()
   @ApiStream()
   @ApiQuestion()
   async get(
@@ -59,7 +61,7 @@ export class ChatController {
     const format = formatOf(request, query.format);
     const cursor = lastEventId(request);
     // EventSource reconnects after any end, also a good one: then it must not start a run.
-    if (cursor) return this.streams.reconnect(cursor, format, response);
+    if (cursor) return this.streams.resume(cursor, format, response);
     const { q, model } = query;
     if (q === undefined) {
       throw new ChatError('invalid_request', "q: expected the user's message", { param: 'q' });

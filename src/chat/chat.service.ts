@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Response } from 'express';
 import { callerOf } from '../access/caller.js';
+import { ticketOf, Tickets, type Ticket } from '../access/tickets/tickets.service.js';
 import { CONFIG, type Config } from '../config/config.js';
 import { ChatError } from '../errors/chat-error.js';
 import { traceOf } from '../http/request.telemetry.js';
@@ -9,9 +10,11 @@ import { ChatsService, type Chat } from '../runs/chats.service.js';
 import type { Run } from '../runs/run.js';
 import { RunsService } from '../runs/runs.service.js';
 import { Metrics } from '../telemetry/metrics.js';
+import { AllowedModels } from './allowed-models.service.js';
 import type { ChatRequestBody } from './chat-request.schema.js';
 import { isClientGone } from './client-gone.js';
 import type { Cursor } from './cursor.js';
+import { Revocation } from './revocation.service.js';
 import { runOptions } from './run-options.js';
 import { Viewer } from './viewer.js';
 
@@ -22,6 +25,9 @@ export class ChatService {
     private readonly runs: RunsService,
     private readonly chats: ChatsService,
     private readonly metrics: Metrics,
+    private readonly models: AllowedModels,
+    private readonly tickets: Tickets,
+    private readonly revocation: Revocation,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -35,14 +41,21 @@ export class ChatService {
     response: Response,
     chat?: Chat,
   ): Promise<Viewer> {
+    const caller = callerOf(response.req);
+    this.models.expect(caller, model);
+    const ticket = ticketOf(response.req);
+    // Once its run is gone, a ticket starts no other.
+    if (ticket?.runId !== undefined) await this.runs.get(ticket.runId, caller.owner);
     const run = await this.runs.start({
-      caller: callerOf(response.req),
+      caller,
       requestId: String(response.getHeader('X-Request-Id')),
       trace: traceOf(response.req),
       model: model ?? undefined,
       request: request as ChatRequest,
       ...runOptions(response.req, this.config),
+      ...(ticket && { idempotencyKey: `ticket ${ticket.id}`, isOnce: true }),
     });
+    if (ticket) await this.tickets.bind(ticket, run.id);
     if (chat) await this.chats.take(run, chat);
     return this.view(run, response);
   }
@@ -60,12 +73,25 @@ export class ChatService {
     expectFit: (run: Run) => void,
   ): Promise<Viewer | undefined> {
     const run = await this.runs.get(runId, callerOf(response.req).owner);
+    const ticket = ticketOf(response.req);
+    if (ticket) await this.admitTo(run, ticket);
     expectFit(run);
     const place = run.locate(seq);
     if (place === 'ahead') {
       throw new ChatError('invalid_request', `The run has no event ${seq} yet.`);
     }
     return place === 'end' ? undefined : this.view(run, response, seq);
+  }
+
+  /**
+   * A ticket is for one run: the one that it started, or was first used to view.
+   * @throws {ChatError} `run_not_found`
+   */
+  private async admitTo({ id }: Run, ticket: Ticket): Promise<void> {
+    if (ticket.runId !== undefined && ticket.runId !== id) {
+      throw new ChatError('run_not_found', 'The ticket is for another run.');
+    }
+    await this.tickets.bind(ticket, id);
   }
 
   /** @throws {ChatError} `resume_gap` */
@@ -77,6 +103,7 @@ export class ChatService {
     viewer.onReleased(() => this.metrics.viewers.dec());
     // Such a response may be ended already, and takes no header.
     if (isClientGone(response)) throw new ChatError('cancelled', 'The client left.');
+    this.revocation.watch(viewer, callerOf(response.req));
     response.setHeader('Sluice-Run-Id', run.id);
     return viewer;
   }

@@ -1,16 +1,17 @@
 import { Injectable } from '@nestjs/common';
 import type { Request } from 'express';
+import { callerOf } from '../access/caller.js';
 import { ChatError } from '../errors/chat-error.js';
-import { RouterService } from '../routing/router.service.js';
+import { AllowedModels } from './allowed-models.service.js';
 import { isOfAnthropic } from './anthropic/anthropic-version.js';
 
 /** Tells which models there are, in the shape of the API whose client asks. */
 @Injectable()
 export class ModelsService {
-  constructor(private readonly router: RouterService) {}
+  constructor(private readonly models: AllowedModels) {}
 
   list(request: Request) {
-    const ids = this.router.listModels();
+    const ids = this.models.list(callerOf(request));
     if (!isOfAnthropic(request)) return { object: 'list', data: ids.map(openaiModel) };
     const ends = { first_id: ids[0] ?? null, last_id: ids.at(-1) ?? null };
     // All on one page, whatever the limit: `has_more` is what clients go by.
@@ -19,7 +20,7 @@ export class ModelsService {
 
   /** @throws {ChatError} `model_not_found` */
   get(id: string, request: Request) {
-    if (!this.router.listModels().includes(id)) {
+    if (!this.models.list(callerOf(request)).includes(id)) {
       throw new ChatError('model_not_found', `There is no model named ${JSON.stringify(id)}.`);
     }
     return isOfAnthropic(request) ? anthropicModel(id) : openaiModel(id);

@@ -26,9 +26,6 @@ export const SSE_OPTIONS = { maxPendingDataLength: Infinity };
 /** The comment that is sent in a silence. */
 const HEARTBEAT: MessageEvent[] = [{ comment: 'ping' }];
 
-/** How long EventSource waits before it asks again for a run that can't be served yet. */
-const RETRY = 'retry: 2000\n\n';
-
 /** What the native routes return to `@Sse`. */
 @Injectable()
 export class NativeStreams {
@@ -42,7 +39,7 @@ export class NativeStreams {
     return show(viewer, format, response, { isResumable: asksToResume(response.req) });
   }
 
-  /** A run after a cursor; its failure is an event. */
+  /** A run after a cursor; its failure is an event. One that can't be served yet is asked for again. */
   async resume(cursor: Cursor, format: Format, response: Response): Promise<Events> {
     const viewer = await this.chat.resume(cursor, response, (run) => {
       expectShowable(run.choices, format);
@@ -51,23 +48,6 @@ export class NativeStreams {
     // The client has seen the end: 204 is what keeps EventSource from asking again.
     response.status(204).end();
     return EMPTY;
-  }
-
-  /**
-   * The same for EventSource, which stays dead after any answer but 200: what another attempt may
-   * mend gets one that makes it try again.
-   */
-  async reconnect(cursor: Cursor, format: Format, response: Response): Promise<Events> {
-    try {
-      return await this.resume(cursor, format, response);
-    } catch (error) {
-      if (!(error instanceof ChatError && error.status === 503)) throw error;
-      response
-        .status(200)
-        .set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache' });
-      response.end(RETRY);
-      return EMPTY;
-    }
   }
 }
 

@@ -2,6 +2,7 @@ import { Controller, Param, Query, Req, Res, Sse, type MessageEvent } from '@nes
 import { ApiHeader, ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import type { Observable } from 'rxjs';
+import { TakesTicket } from '../access/tickets/takes-ticket.decorator.js';
 import { ChatError } from '../errors/chat-error.js';
 import { streamQuerySchema, type StreamQuery } from './chat-request.schema.js';
 import { ApiStream } from './chat.openapi.js';
@@ -18,6 +19,7 @@ export class RunEventsController {
   constructor(private readonly streams: NativeStreams) {}
 
   @Sse('', SSE_OPTIONS)
+  @TakesTicket()
   @ApiStream()
   @ApiOperation({ summary: 'View a run: replay after the cursor, then live' })
   @ApiHeader({ name: 'Last-Event-ID', required: false, description: '`<run>:<number>`' })
@@ -31,7 +33,7 @@ export class RunEventsController {
     expectGet(request);
     const format = formatOf(request, query.format);
     const cursor = lastEventId(request);
-    if (cursor) return this.streams.reconnect(expectRun(cursor, runId), format, response);
+    if (cursor) return this.streams.resume(expectRun(cursor, runId), format, response);
     return this.streams.resume({ runId, seq: startingAfter(request) }, format, response);
   }
 }

@@ -1,6 +1,7 @@
 import type { Response } from 'express';
 import { Observable, Subscription, type Subscriber } from 'rxjs';
-import { contentOf, isTerminal, type Entry, type Terminal } from '../runs/entry.js';
+import type { ChatError } from '../errors/chat-error.js';
+import { contentOf, failed, isTerminal, type Entry, type Terminal } from '../runs/entry.js';
 import type { Run } from '../runs/run.js';
 import { writeWholeChunks } from '../http/whole-chunks.js';
 import { isClientGone, onClientGone } from './client-gone.js';
@@ -35,6 +36,8 @@ export class Viewer {
   /** Everything held for the client's sake. */
   private readonly holding = new Subscription();
   private onActivity: () => void = () => undefined;
+  /** What ends this view and not the run. */
+  private dismissal?: Terminal;
   private wroteAt = performance.now();
 
   constructor(
@@ -64,15 +67,23 @@ export class Viewer {
     this.holding.add(callback);
   }
 
+  /** Ends this view, and not the run, with an error; nothing if the run has ended. */
+  dismiss(error: ChatError) {
+    if (this.terminal) return;
+    this.dismissal = failed(error);
+    this.onActivity();
+  }
+
   /**
    * Resolves when there is something to show, or nobody to show it to.
    * @throws {ChatError} the failure of a run that never had anything to show
    */
   async opened(): Promise<void> {
     const { log } = this.run;
-    await this.until(() => log.isOpen);
-    const { terminal } = log;
-    if (terminal?.type === 'error' && log.entries.length <= 2) {
+    await this.until(() => log.isOpen || this.terminal !== undefined);
+    const { terminal } = this;
+    const hasNothing = this.dismissal !== undefined || log.entries.length <= 2;
+    if (terminal?.type === 'error' && hasNothing) {
       this.release();
       throw terminal.error;
     }
@@ -80,10 +91,13 @@ export class Viewer {
 
   /** Resolves with the run's end, or with nothing when the client left before it. */
   async finished(): Promise<Terminal | undefined> {
-    const { log } = this.run;
-    await this.until(() => log.terminal !== undefined);
+    await this.until(() => this.terminal !== undefined);
     this.release();
-    return log.terminal;
+    return this.terminal;
+  }
+
+  private get terminal(): Terminal | undefined {
+    return this.dismissal ?? this.run.log.terminal;
   }
 
   private until(condition: () => boolean): Promise<void> {
@@ -148,6 +162,7 @@ export class Viewer {
   private nextBatch(): readonly Entry[] {
     const { entries, terminal } = this.run.log;
     const start = this.cursor;
+    if (this.dismissal) return [{ ...this.dismissal, seq: start }];
     // A run that was lost can have shown more than was kept of it.
     if (terminal && start >= entries.length) return [{ ...terminal, seq: start }];
     let length = 0;

@@ -11,7 +11,7 @@ import { ConfigFile } from './file/config-file.js';
     {
       provide: ConfigFile,
       inject: [CONFIG],
-      useFactory: (settled: Config) => new ConfigFile(settled, { ...process.env }),
+      useFactory: (settled: Config) => new ConfigFile(settled, process.env),
     },
   ],
   exports: [ConfigFile],

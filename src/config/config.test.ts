@@ -31,12 +31,6 @@ describe('the environment', () => {
     expect(parsing).not.toThrow(value);
   });
 
-  it('serves other machines only with keys, or when told to', () => {
-    expect(() => parseEnvironment({ HOST: '0.0.0.0' })).toThrow(/HOST/);
-    expect(parseEnvironment({ HOST: '0.0.0.0', API_KEYS: 'a:b' }).HOST).toBe('0.0.0.0');
-    expect(parseEnvironment({ HOST: '0.0.0.0', AUTH: 'off' }).HOST).toBe('0.0.0.0');
-  });
-
   it('takes an empty variable for one that is not set', () => {
     expect(parseEnvironment({ PORT: '' }).PORT).toBe(3000);
   });

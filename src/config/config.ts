@@ -1,7 +1,7 @@
 import { registerAs, type ConfigType } from '@nestjs/config';
 import { z } from 'zod';
+import { keyListSchema } from './api-key.js';
 import { EXPECTED_POLICY, POLICY } from './disconnect-policy.js';
-import { isLoopback } from './loopback.js';
 
 const text = z.string().optional();
 const url = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }).optional();
@@ -47,11 +47,7 @@ const environment = z
     SYSTEM_PROMPT: text,
     CONFIG_FILE: text,
 
-    API_KEYS: z
-      .string()
-      .default('')
-      .transform((list) => list.split(',').map((entry) => entry.trim()))
-      .transform((list) => list.filter((entry) => entry !== '').map(parseKey)),
+    API_KEYS: keyListSchema.default([]),
     AUTH: onOff.default(true),
 
     OPENAI_API_KEY: text,
@@ -93,9 +89,6 @@ const environment = z
   .superRefine((env, context) => {
     const invalid = (path: keyof typeof env, message: string) =>
       context.addIssue({ code: 'custom', path: [path], message });
-    if (env.AUTH && env.API_KEYS.length === 0 && !isLoopback(env.HOST)) {
-      invalid('HOST', 'expected a loopback address, or API_KEYS, or AUTH=off to serve everybody');
-    }
     if (env.AZURE_OPENAI_ENDPOINT) {
       if (!(env.AZURE_OPENAI_API_KEY ?? env.AZURE_OPENAI_KEY)) {
         invalid('AZURE_OPENAI_API_KEY', 'expected a key, as AZURE_OPENAI_ENDPOINT is set');
@@ -105,14 +98,6 @@ const environment = z
       }
     }
   });
-
-/** `name:key`, or a key alone, which is then called by its place in the list. */
-function parseKey(entry: string, index: number): { name: string; key: string } {
-  const colon = entry.indexOf(':');
-  return colon > 0
-    ? { name: entry.slice(0, colon), key: entry.slice(colon + 1) }
-    : { name: `key-${index + 1}`, key: entry };
-}
 
 /** Stops the start. Names every bad variable and what was expected of it, never its value. */
 export class ConfigError extends Error {
@@ -124,11 +109,18 @@ export function parseEnvironment(env: NodeJS.ProcessEnv) {
   const set = Object.entries(env).filter(([, value]) => value !== '');
   const result = environment.safeParse(Object.fromEntries(set));
   if (result.success) return result.data;
-  const lines = result.error.issues.map(({ path, message }) => `  ${path.join('.')}: ${message}`);
+  const lines = result.error.issues.map(
+    ({ path: [name], message }) => `  ${String(name)}: ${message}`,
+  );
   throw new ConfigError(`The configuration is not valid:\n${lines.join('\n')}`);
 }
 
-const config = registerAs('sluice', () => parseEnvironment(process.env));
+const config = registerAs('sluice', () => {
+  const parsed = parseEnvironment(process.env);
+  // What is known by their digests need not stay for child processes and crash reports to copy.
+  delete process.env.API_KEYS;
+  return parsed;
+});
 
 export type Config = ConfigType<typeof config>;
 

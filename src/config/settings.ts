@@ -1,7 +1,10 @@
+import type { ApiKey } from './api-key.js';
 import { ConfigError, type Config } from './config.js';
 import { environmentProviders } from './environment-providers.js';
 import { DEFAULT_BREAKER, type BreakerSettings } from './file/breaker.schema.js';
 import type { FileSections } from './file/file.schema.js';
+import type { JwtSettings } from './file/jwt.schema.js';
+import { apiKeysOf } from './file/keys.schema.js';
 import type { AliasSettings } from './file/models.schema.js';
 import type { BulkheadSettings, FileProvider, Service } from './file/providers.schema.js';
 import { withTimeouts, type Timeouts } from './file/timeouts.schema.js';
@@ -20,11 +23,13 @@ export interface Settings {
   /** In the order in which they become the default. */
   providers: readonly [ProviderSettings, ...ProviderSettings[]];
   aliases: readonly AliasSettings[];
+  keys: readonly ApiKey[];
+  jwt?: JwtSettings;
 }
 
 /**
  * The environment's providers, or the file's of the same name, then the file's others; and the demo
- * when there is no other or when it is asked for.
+ * when there is no other or when it is asked for. The environment's keys and the file's.
  * @throws {ConfigError} when nothing would be left to answer
  */
 export function settle(config: Config, file: FileSections): Settings {
@@ -52,7 +57,12 @@ export function settle(config: Config, file: FileSections): Settings {
         'AZURE_OPENAI_ENDPOINT, OLLAMA_BASE_URL, OLLAMA_MODEL or in CONFIG_FILE',
     );
   }
-  return { providers: [first, ...others], aliases: file.models };
+  return {
+    providers: [first, ...others],
+    aliases: file.models,
+    keys: [...config.API_KEYS, ...file.keys.flatMap(apiKeysOf)],
+    jwt: file.jwt,
+  };
 }
 
 function timeoutsOf(config: Config): Timeouts {

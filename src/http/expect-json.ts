@@ -1,5 +1,6 @@
 import type { NextFunction, Request, Response } from 'express';
 import { ChatError } from '../errors/chat-error.js';
+import { hasBody } from './has-body.js';
 
 /**
  * Refuses a body that is not declared as JSON: a page of another origin can send no other kind. But
@@ -7,11 +8,8 @@ import { ChatError } from '../errors/chat-error.js';
  * is asked for, it is the origin that tells such a page.
  */
 export function expectJson(request: Request, _response: Response, next: NextFunction) {
-  const { headers } = request;
-  const hasBody =
-    headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > 0;
   const isOllama = request.path.startsWith('/api/');
-  if (hasBody && !isOllama && !request.is('application/json')) {
+  if (hasBody(request) && !isOllama && !request.is('application/json')) {
     const message = 'The body must be JSON, with Content-Type: application/json.';
     throw new ChatError('invalid_request', message, { status: 415 });
   }

@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import type { NextFunction, Request, Response } from 'express';
-import { callerOf } from '../access/caller.js';
+import { knownCallerOf } from '../access/caller.js';
 import { Metrics } from '../telemetry/metrics.js';
 import { traceContextOf, traceIdOf, type TraceContext } from '../telemetry/trace-context.js';
 import { Tracing } from '../telemetry/tracing.js';
@@ -67,7 +67,7 @@ export class RequestTelemetry {
         bytes: socket.bytesWritten - sentBefore,
         request_id: response.getHeader('X-Request-Id'),
         trace_id: traceIdOf(trace),
-        key: callerOf(request).name,
+        key: knownCallerOf(request)?.name,
         run_id: response.getHeader('Sluice-Run-Id'),
         ...(isAborted && { aborted: true }),
       });

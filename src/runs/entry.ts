@@ -55,6 +55,11 @@ export function isTerminal<E extends RunEvent>(event: E): event is E & Terminal 
   return event.type === 'done' || event.type === 'cancelled' || event.type === 'error';
 }
 
+export function failed(error: ChatError): Terminal {
+  const { code, message, retryable } = error;
+  return { type: 'error', data: { code, message, retryable, usage: null }, error };
+}
+
 /** A usage as OpenAI's clients know it. */
 export function countsOf({ source, ...counts }: Usage): CompletionUsage {
   return counts;

@@ -66,7 +66,7 @@ describe(LocalRun, () => {
 
   function start(options: Partial<LocalRunOptions> = {}): LocalRun {
     return new LocalRun({
-      caller: { owner: 'key:ann', name: 'ann', source: 'key' },
+      caller: { owner: 'key:ann', name: 'ann', source: 'key', credential: 'a' },
       target: 'test/model',
       source: script.source,
       choices: 1,

@@ -22,7 +22,7 @@ import {
 import type { Caller } from '../access/caller.js';
 import { ChatError, toChatError } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
-import { contentOf, type Draft, type Failure, type Terminal, type Usage } from './entry.js';
+import { contentOf, failed, type Draft, type Failure, type Terminal, type Usage } from './entry.js';
 import { RunLog } from './run-log.js';
 import { amountOf, tokensOf, type RunRecord } from './run-record.js';
 import type { Run, RunState, RunStatus } from './run.js';
@@ -274,11 +274,6 @@ function after(ms: number): Observable<unknown> {
 
 function cancelled(): Terminal {
   return { type: 'cancelled', data: { usage: null } };
-}
-
-function failed(error: ChatError): Terminal {
-  const { code, message, retryable } = error;
-  return { type: 'error', data: { code, message, retryable, usage: null }, error };
 }
 
 function errorOf({ code, message, retryable }: Failure): RunState['error'] {

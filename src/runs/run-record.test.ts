@@ -23,7 +23,7 @@ describe("a run's record", () => {
 
   function start(options: Partial<LocalRunOptions> = {}): LocalRun {
     return new LocalRun({
-      caller: { owner: 'key:ann', name: 'ann', source: 'key' },
+      caller: { owner: 'key:ann', name: 'ann', source: 'key', credential: 'a' },
       requestId: 'request-1',
       model: 'alias',
       target: 'test/model',

@@ -23,7 +23,7 @@ class ToldRun extends LocalRun {
   constructor(owner = 'alice', choices = 1) {
     const told = new Subject<Frame>();
     super({
-      caller: { owner, name: owner, source: 'key' },
+      caller: { owner, name: owner, source: 'key', credential: 'a' },
       model: 'm',
       target: 'told/m',
       source: told,

@@ -26,6 +26,8 @@ export interface RunRequest {
   graceMs: number;
   /** Requests with the same key and body are one run. */
   idempotencyKey?: string;
+  /** Whether they are that run also when it failed or was cancelled. */
+  isOnce?: boolean;
 }
 
 /** Starts runs and finds them again, for their owners alone. */
@@ -46,7 +48,7 @@ export class RunsService {
    */
   async start(asked: RunRequest): Promise<Run> {
     this.drain.expectOpen();
-    const { caller, requestId, trace, model, graceMs, idempotencyKey } = asked;
+    const { caller, requestId, trace, model, graceMs, idempotencyKey, isOnce } = asked;
     const route = this.router.resolve(model);
     const request = prepareRequest(asked.request, route);
     const run = new LocalRun({
@@ -70,6 +72,7 @@ export class RunsService {
         run,
         digest([caller.owner, idempotencyKey]),
         digest([model, asked.request]),
+        isOnce,
       );
       if (chosen !== run) await this.store.remove(run);
       return chosen;
@@ -97,7 +100,7 @@ export class RunsService {
   }
 
   /** Gives the key to the run, unless an earlier run has it that goes on or came to its end. */
-  private async claim(run: LocalRun, key: string, body: string): Promise<Run> {
+  private async claim(run: LocalRun, key: string, body: string, isOnce = false): Promise<Run> {
     for (;;) {
       const holder = await this.store.claim(key, { runId: run.id, digest: body });
       if (holder.runId === run.id) return run;
@@ -107,7 +110,7 @@ export class RunsService {
       }
       const earlier = await this.store.find(holder.runId);
       const status = earlier?.state.status;
-      if (earlier && status !== 'failed' && status !== 'cancelled') return earlier;
+      if (earlier && (isOnce || (status !== 'failed' && status !== 'cancelled'))) return earlier;
       await this.store.release(key, holder.runId);
     }
   }

@@ -210,7 +210,8 @@ describe('the start', () => {
     async (HOST) => {
       expect(await refusal({ HOST })).toBe(
         'The configuration is not valid:\n' +
-          '  HOST: expected a loopback address, or API_KEYS, or AUTH=off to serve everybody',
+          '  HOST: expected a loopback address, or keys in API_KEYS or CONFIG_FILE, ' +
+          'or AUTH=off to serve everybody',
       );
     },
   );

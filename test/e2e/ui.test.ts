@@ -142,14 +142,17 @@ describeStores('the UI message stream', (store) => {
 
     expect(await refused(send(here, 'demo/error'))).toBe('502 demo/error is never available.');
     for (const path of ['/v1/chat/ui', '/api/chat']) {
-      const wrong = '401 The API key is missing or wrong.';
-      expect(await refused(send(here, 'text', { path, ...stranger }))).toBe(wrong);
       const broken = { path, messages: [{ id: 'm', role: 'user', parts: [{ type: 'text' }] }] };
       expect(await refused(send(here, 'text', broken))).toBe(
         '400 messages.0.parts.0: expected a part of a UI message',
       );
     }
-    expect(await refused(of(here, 'c', 'stream', stranger))).toMatch(/^401 /);
+    const wrong = '401 The API key is missing or wrong.';
+    expect(await refused(send(here, 'text', { path: '/v1/chat/ui', ...stranger }))).toBe(wrong);
+    expect(await refused(of(here, 'c', 'stream', stranger))).toBe(wrong);
+    // Whose client it is would be in the body, which is not read.
+    const { status, body } = await answerOf(send(here, 'text', { path: '/api/chat', ...stranger }));
+    expect([status, body]).toEqual([401, { error: 'The API key is missing or wrong.' }]);
   });
 
   it('replays the whole message of a live chat, then goes on, on every instance', async () => {

@@ -1,6 +1,7 @@
 import { Body, Controller, HttpCode, Post, Res } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
+import { FromCaller, type Caller } from '../../access/caller.js';
 import { SchemaPipe } from '../schema.pipe.js';
 import { ApiCountTokens, ApiMessage } from './messages.openapi.js';
 import {
@@ -30,7 +31,7 @@ export class MessagesController {
   @Post('count_tokens')
   @HttpCode(200)
   @ApiCountTokens()
-  countTokens(@Body(new SchemaPipe(promptSchema)) body: Prompt) {
-    return this.messages.countTokens(body);
+  countTokens(@Body(new SchemaPipe(promptSchema)) body: Prompt, @FromCaller() caller: Caller) {
+    return this.messages.countTokens(body, caller);
   }
 }

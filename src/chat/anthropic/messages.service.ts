@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
+import type { Caller } from '../../access/caller.js';
 import type { ChatRequest } from '../../providers/chat-provider.js';
 import { UsageEstimator } from '../../runs/usage-estimator.js';
+import { AllowedModels } from '../allowed-models.service.js';
 import { ChatService } from '../chat.service.js';
 import { anthropicDialect } from '../dialects/anthropic.dialect.js';
 import { writeResponse, writeWhole } from '../response.writer.js';
@@ -15,6 +17,7 @@ import { wholeMessage } from './whole-message.js';
 export class MessagesService {
   constructor(
     private readonly chat: ChatService,
+    private readonly models: AllowedModels,
     private readonly usage: UsageEstimator,
   ) {}
 
@@ -27,8 +30,12 @@ export class MessagesService {
     return writeResponse(viewer, anthropicDialect({ isResumable }), response);
   }
 
-  /** An estimate: only the provider knows how its model counts, and what an image is worth. */
-  async countTokens(body: Prompt): Promise<{ input_tokens: number }> {
+  /**
+   * An estimate: only the provider knows how its model counts, and what an image is worth.
+   * @throws {ChatError} `permission_denied`
+   */
+  async countTokens(body: Prompt, caller: Caller): Promise<{ input_tokens: number }> {
+    this.models.expect(caller, body.model);
     const prompt = toChatPrompt(body) as Pick<ChatRequest, 'messages'>;
     return { input_tokens: await this.usage.countPrompt(prompt) };
   }

@@ -1,6 +1,7 @@
 import { Body, Controller, Get, Header, HttpCode, Post, Res } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
+import { FromCaller, type Caller } from '../../access/caller.js';
 import { Public } from '../../access/public.decorator.js';
 import { SchemaPipe } from '../schema.pipe.js';
 import { isUiRequest } from '../ui/ui-request.schema.js';
@@ -40,15 +41,18 @@ export class OllamaController {
 
   @Get('api/tags')
   @ApiOperation({ summary: 'The models' })
-  tags() {
-    return this.models.list();
+  tags(@FromCaller() caller: Caller) {
+    return this.models.list(caller);
   }
 
   @Post('api/show')
   @HttpCode(200)
   @ApiOllamaShow()
-  show(@Body(new SchemaPipe(ollamaShowSchema)) { model, name }: OllamaShow) {
-    return this.models.show(model ?? name);
+  show(
+    @Body(new SchemaPipe(ollamaShowSchema)) { model, name }: OllamaShow,
+    @FromCaller() caller: Caller,
+  ) {
+    return this.models.show(model ?? name, caller);
   }
 
   @Get('api/ps')

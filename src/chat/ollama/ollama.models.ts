@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { createHash } from 'node:crypto';
+import type { Caller } from '../../access/caller.js';
 import { ChatError } from '../../errors/chat-error.js';
 import { RouterService } from '../../routing/router.service.js';
+import { AllowedModels } from '../allowed-models.service.js';
 
 /** The tag that Ollama's clients may add to a name without one. */
 const DEFAULT_TAG = /:latest$/;
@@ -17,25 +19,29 @@ const CAPABILITIES = ['completion', 'tools', 'vision'];
 export class OllamaModels {
   private readonly modifiedAt = new Date().toISOString();
 
-  constructor(private readonly router: RouterService) {}
+  constructor(
+    private readonly router: RouterService,
+    private readonly allowed: AllowedModels,
+  ) {}
 
   /**
    * The name by which Sluice knows a model.
-   * @throws {ChatError} `model_not_found`
+   * @throws {ChatError} `permission_denied`, `model_not_found`
    */
-  find(name?: string | null): string | undefined {
+  find(name: string | null | undefined, caller: Caller): string | undefined {
     const known = name && this.router.listModels().includes(name) ? name : untagged(name);
+    this.allowed.expect(caller, known);
     const [{ provider, model }] = this.router.resolve(known).targets;
     if (!provider.closed || provider.models.includes(model)) return known;
     throw new ChatError('model_not_found', `model '${name}' not found`, { param: 'model' });
   }
 
-  list() {
-    return { models: this.router.listModels().map((name) => this.entryOf(name)) };
+  list(caller: Caller) {
+    return { models: this.allowed.list(caller).map((name) => this.entryOf(name)) };
   }
 
-  show(asked?: string | null) {
-    const { name } = this.router.resolve(this.find(asked)).targets[0];
+  show(asked: string | null | undefined, caller: Caller) {
+    const { name } = this.router.resolve(this.find(asked, caller)).targets[0];
     return {
       license: '',
       modelfile: '',

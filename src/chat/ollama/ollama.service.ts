@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
+import { callerOf } from '../../access/caller.js';
 import type { ChatRequestBody } from '../chat-request.schema.js';
 import { ChatService } from '../chat.service.js';
 import { ollamaDialect, wholeAnswer, type OllamaOptions } from '../dialects/ollama.dialect.js';
@@ -39,7 +40,7 @@ export class OllamaService {
     route: OllamaOptions['route'],
     response: Response,
   ): Promise<void> {
-    const model = this.models.find(asked.model);
+    const model = this.models.find(asked.model, callerOf(response.req));
     const options = { route, model: asked.model ?? undefined };
     if (request.messages.length === 0) {
       const end = { done_reason: isZero(asked.keep_alive) ? 'unload' : 'load' };

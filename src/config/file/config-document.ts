@@ -35,7 +35,9 @@ export class ConfigDocument {
    * @throws {ConfigError} when a name is not set, or the schema does not match
    */
   parse<T extends z.ZodType>(schema: T, environment: NodeJS.ProcessEnv): z.output<T> {
-    const { value, flaws } = fillVariables(this.document.toJS() ?? {}, environment);
+    // A clone, as parts of a text keep all of it in memory, and here that can have keys in it.
+    const content: unknown = structuredClone(this.document.toJS());
+    const { value, flaws } = fillVariables(content ?? {}, environment);
     this.expectNone(flaws);
     const result = schema.safeParse(value, { error: describe });
     if (result.success) return result.data;

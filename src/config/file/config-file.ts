@@ -6,6 +6,7 @@ import { settle, type Settings } from '../settings.js';
 import { findAlias, flawsOfTargets, splitName } from './aliases.js';
 import { ConfigDocument } from './config-document.js';
 import { fileSchema } from './file.schema.js';
+import { flawsOfKeys } from './keys.schema.js';
 
 /**
  * The settings of the environment and of `CONFIG_FILE`, which is read again on SIGHUP. A file that
@@ -61,8 +62,12 @@ export class ConfigFile implements OnModuleInit, OnApplicationShutdown {
     const { CONFIG_FILE } = this.config;
     if (CONFIG_FILE === undefined) return settle(this.config, fileSchema.parse({}));
     const document = new ConfigDocument(CONFIG_FILE, readText(CONFIG_FILE));
-    const settings = settle(this.config, document.parse(fileSchema, this.environment));
-    document.expectNone(flawsOfTargets(settings));
+    const sections = document.parse(fileSchema, this.environment);
+    const settings = settle(this.config, sections);
+    document.expectNone([
+      ...flawsOfTargets(settings),
+      ...flawsOfKeys(sections.keys, this.config.API_KEYS),
+    ]);
     return settings;
   }
 

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { breakerSchema } from './breaker.schema.js';
+import { jwtSchema } from './jwt.schema.js';
+import { keysSchema } from './keys.schema.js';
 import { modelsSchema } from './models.schema.js';
 import { providersSchema } from './providers.schema.js';
 
@@ -7,6 +9,8 @@ import { providersSchema } from './providers.schema.js';
 export const fileSchema = z.strictObject({
   providers: providersSchema.nullish().transform((providers) => providers ?? {}),
   models: modelsSchema.nullish().transform((models) => models ?? []),
+  keys: keysSchema.nullish().transform((keys) => keys ?? []),
+  jwt: jwtSchema.nullish().transform((jwt) => jwt ?? undefined),
   breaker: breakerSchema.nullish().transform((breaker) => breaker ?? undefined),
 });
 

@@ -1,7 +1,7 @@
 import { lastValueFrom, Observable, share, takeUntil, timer, type Subscriber } from 'rxjs';
 import { ChatError } from '../../errors/chat-error.js';
 import { storeUnavailable, type RedisConnection } from '../../redis/redis-connection.js';
-import type { Draft } from '../entry.js';
+import { failed, type Draft } from '../entry.js';
 import { RunLog } from '../run-log.js';
 import type { Run, RunState } from '../run.js';
 import { decodeEntry } from './entry.codec.js';
@@ -89,8 +89,7 @@ export class RemoteRun implements Run {
   /** Ends the view of the run here, whatever becomes of the run. */
   abandon(error: ChatError) {
     if (this.log.terminal) return;
-    const { code, message, retryable } = error;
-    this.log.abandon({ type: 'error', data: { code, message, retryable, usage: null }, error });
+    this.log.abandon(failed(error));
   }
 
   private async refresh() {

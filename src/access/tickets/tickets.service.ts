@@ -1,0 +1,77 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Request } from 'express';
+import { createHash, randomBytes } from 'node:crypto';
+import { CONFIG, type Config } from '../../config/config.js';
+import { ChatError } from '../../errors/chat-error.js';
+import { Access } from '../access.service.js';
+import type { Caller } from '../caller.js';
+import { TICKET_STORE, type TicketStore } from './ticket.store.js';
+
+/** How long a ticket can start a run, in milliseconds. */
+const START_MS = 60_000;
+
+const FORM = /^ticket_[\w-]{43}$/;
+
+/** A ticket that somebody came with. */
+export interface Ticket {
+  /** Names it; the ticket itself is kept nowhere. */
+  id: string;
+  caller: Caller;
+  /** The one run that it is for, once that is known. */
+  runId?: string;
+}
+
+const tickets = new WeakMap<Request, Ticket>();
+
+/** The ticket by which a request was let in. */
+export function ticketOf(request: Request): Ticket | undefined {
+  return tickets.get(request);
+}
+
+/**
+ * Tickets let EventSource in, which can't send a key: their bearer may do with one run what the caller
+ * could that asked for them.
+ */
+@Injectable()
+export class Tickets {
+  /** A ticket that is in use stays good for as long as its run can be viewed, in milliseconds. */
+  private readonly viewMs: number;
+
+  constructor(
+    private readonly access: Access,
+    @Inject(TICKET_STORE) private readonly store: TicketStore,
+    @Inject(CONFIG) config: Config,
+  ) {
+    this.viewMs = config.TOTAL_TIMEOUT_MS + config.RUN_RETENTION_SECONDS * 1000 + START_MS;
+  }
+
+  /** @throws {ChatError} `store_unavailable` */
+  async issue(caller: Caller): Promise<{ ticket: string; expires_in: number }> {
+    const ticket = `ticket_${randomBytes(32).toString('base64url')}`;
+    await this.store.put(idOf(ticket), { caller }, START_MS);
+    return { ticket, expires_in: START_MS / 1000 };
+  }
+
+  /**
+   * Lets a request in.
+   * @returns on whose behalf
+   * @throws {ChatError} `invalid_api_key`, `store_unavailable`
+   */
+  async redeem(ticket: string, request: Request): Promise<Caller> {
+    const id = idOf(ticket);
+    const record = FORM.test(ticket) ? await this.store.find(id) : undefined;
+    const caller = record && this.access.current(record.caller);
+    if (!caller) throw new ChatError('invalid_api_key', 'The ticket is wrong or has expired.');
+    tickets.set(request, { id, caller, runId: record.runId });
+    return caller;
+  }
+
+  /** Makes a ticket good for this run alone, from now on. Never fails: the run goes on all the same. */
+  async bind({ id, caller }: Ticket, runId: string): Promise<void> {
+    await this.store.put(id, { caller, runId }, this.viewMs).catch(() => undefined);
+  }
+}
+
+function idOf(ticket: string): string {
+  return createHash('sha256').update(ticket).digest('base64url');
+}

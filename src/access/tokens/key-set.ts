@@ -1,0 +1,103 @@
+import { Logger } from '@nestjs/common';
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import { ChatError } from '../../errors/chat-error.js';
+import type { HttpClient } from '../../providers/http/http-client.js';
+
+/** Keys older than this are fetched anew before they are used, in milliseconds. */
+const MAX_AGE_MS = 10 * 60_000;
+
+/** So much older they may be while their issuer can't be reached, in milliseconds. */
+const MAX_AGE_WHILE_AWAY_MS = 60 * 60_000;
+
+/** Strangers' tokens, and an issuer that is away, cause one request in so long, in milliseconds. */
+const COOLDOWN_MS = 2_000;
+
+const CONNECT_TIMEOUT_MS = 2_000;
+const FETCH_TIMEOUT_MS = 5_000;
+const MAX_BYTES = 2 ** 20;
+
+/**
+ * The public keys of whoever issues tokens, from their JWKS URL. A token with a key that is not known
+ * makes them be fetched anew: keys are rotated without a restart.
+ */
+export class KeySet {
+  private readonly logger = new Logger('Tokens');
+  private keys?: { find: JWTVerifyGetKey; fetchedAt: number };
+  private isAway = false;
+  private fetching?: Promise<void>;
+  private askAgainAt = -Infinity;
+
+  constructor(
+    private readonly url: string,
+    private readonly http: Pick<HttpClient, 'request'>,
+  ) {}
+
+  /**
+   * The key that a token says it is signed with.
+   * @throws {ChatError} `store_unavailable` when that can't be known now
+   * @throws {JOSEError} when there is no such key
+   */
+  readonly find: JWTVerifyGetKey = async (header, token) => {
+    if (this.age > MAX_AGE_MS) await this.refresh();
+    try {
+      return await this.known(header, token);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+      await this.refresh();
+      // Whether there is such a key by now only the issuer knows.
+      if (this.isAway) throw unavailable();
+      return this.known(header, token);
+    }
+  };
+
+  private get age(): number {
+    return this.keys ? performance.now() - this.keys.fetchedAt : Infinity;
+  }
+
+  private get known(): JWTVerifyGetKey {
+    if (!this.keys || this.age > MAX_AGE_WHILE_AWAY_MS) throw unavailable();
+    return this.keys.find;
+  }
+
+  private async refresh(): Promise<void> {
+    if (performance.now() < this.askAgainAt) return;
+    this.fetching ??= this.fetch().finally(() => {
+      this.askAgainAt = performance.now() + COOLDOWN_MS;
+      this.fetching = undefined;
+    });
+    await this.fetching;
+  }
+
+  private async fetch(): Promise<void> {
+    try {
+      const find = createLocalJWKSet(await this.download());
+      this.keys = { find, fetchedAt: performance.now() };
+      this.isAway = false;
+    } catch (error) {
+      this.isAway = true;
+      this.logger.warn(`The keys of ${this.url} can't be fetched: ${(error as Error).message}`);
+    }
+  }
+
+  private async download(): Promise<JSONWebKeySet> {
+    const response = await this.http.request(this.url, {
+      method: 'GET',
+      headers: { accept: 'application/json' },
+      signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
+      connectMs: CONNECT_TIMEOUT_MS,
+    });
+    let text = '';
+    response.setEncoding('utf8');
+    for await (const part of response) {
+      text += part as string;
+      if (text.length > MAX_BYTES) throw new Error(`the answer is longer than ${MAX_BYTES}`);
+    }
+    if (response.statusCode !== 200) throw new Error(`it answers ${response.statusCode}`);
+    return JSON.parse(text) as JSONWebKeySet;
+  }
+}
+
+function unavailable(): ChatError {
+  const message = "The keys that tokens are signed with can't be fetched now.";
+  return new ChatError('store_unavailable', message, { retryAfterMs: COOLDOWN_MS });
+}
