@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { AccessModule } from './access/access.module.js';
 import { ChatModule } from './chat/chat.module.js';
 import { ConfigModule } from './config/config.module.js';
+import { DoctorModule } from './doctor/doctor.module.js';
 import { HealthModule } from './health/health.module.js';
 import { HttpModule } from './http/http.module.js';
 import { PlaygroundModule } from './playground/playground.module.js';
@@ -21,6 +22,7 @@ import { UsageModule } from './usage/usage.module.js';
     PlaygroundModule,
     ChatModule,
     UsageModule,
+    DoctorModule,
   ],
 })
 export class AppModule {}

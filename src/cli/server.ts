@@ -69,8 +69,8 @@ export class Server {
 
 /** The system's word for why there was no answer, such as ECONNREFUSED. */
 export function causeOf(error: unknown): string {
-  const { cause } = Object(error) as { cause?: { code?: string } };
-  return cause?.code ?? '';
+  const { code, cause } = Object(error) as { code?: string; cause?: { code?: string } };
+  return code ?? cause?.code ?? '';
 }
 
 async function refusalOf(response: Response): Promise<Refusal> {

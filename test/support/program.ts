@@ -1,0 +1,45 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { eventually } from './eventually.js';
+import { pathOf } from './programs.js';
+
+/** A server that is a program of its own. */
+export interface Program {
+  port: number;
+  url: string;
+  close(): Promise<void>;
+}
+
+/** Starts a program that listens on that port. */
+export async function startProgram(
+  name: string,
+  args: string[],
+  port: number,
+  clear: () => Promise<void>,
+): Promise<Program> {
+  if (pathOf(name) === undefined) throw new Error(`there is no ${name} on the PATH`);
+  const child = spawn(name, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+  const exited = once(child, 'exit');
+  const close = async () => {
+    child.kill('SIGKILL');
+    await exited;
+    await clear();
+  };
+  try {
+    await eventually(() => reach(port), 5_000);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { port, url: `http://127.0.0.1:${port}`, close };
+}
+
+async function reach(port: number): Promise<void> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+  } finally {
+    socket.destroy();
+  }
+}
