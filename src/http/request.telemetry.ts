@@ -32,7 +32,7 @@ export class RequestTelemetry {
     const startedAt = performance.now();
     const sentBefore = socket.bytesWritten;
     const caused = traceContextOf(request.headers);
-    const span = this.tracing.start({ name: method, kind: 'server', parent: caused });
+    const span = this.tracing.start(() => ({ name: method, kind: 'server', parent: caused }));
     const trace = span?.context ?? caused;
     if (trace) traces.set(request, trace);
 

@@ -2,6 +2,7 @@ import type { ChatCompletionMessageParam } from 'openai/resources/chat/completio
 import type { Observable } from 'rxjs';
 import type { ProviderSettings } from '../config/settings.js';
 import type { UpstreamChunk } from './chunk.js';
+import type { UpstreamObserver } from './upstream-observer.js';
 
 /**
  * Key of the parameters that OpenAI's form has no place for, such as the size of Ollama's context:
@@ -31,6 +32,7 @@ export interface Frame {
 export interface StreamOptions {
   /** How long connecting may take, in milliseconds. */
   connectMs: number;
+  observer?: UpstreamObserver;
 }
 
 /**
@@ -45,6 +47,8 @@ export interface StreamOptions {
 export interface ChatProvider {
   /** The name before the slash in a model's name. */
   readonly name: string;
+  /** Its `gen_ai.provider.name` by OpenTelemetry's conventions, where that is another. */
+  readonly conventionalName?: string;
   /** Models to list; the first is the default. */
   readonly models: readonly [string, ...string[]];
   /** True when no model exists but the listed ones: a name meant for nobody gets the default. */

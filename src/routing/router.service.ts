@@ -9,9 +9,10 @@ import {
   type ChatRequest,
   type Frame,
 } from '../providers/chat-provider.js';
+import type { UpstreamObserver } from '../providers/upstream-observer.js';
 import { deadlines } from './deadlines.js';
 import type { Route } from './route.js';
-import { Routes } from './routes.js';
+import { Routes, type TargetLabels } from './routes.js';
 
 /** Which targets answer to a model's name, and how a generation is asked of them. */
 @Injectable()
@@ -39,14 +40,19 @@ export class RouterService {
     return this.routes.list();
   }
 
+  /** What metrics call a target. */
+  labelsOf(target: string): TargetLabels {
+    return this.routes.labelsOf(target);
+  }
+
   /**
    * A cold stream of what the route's targets generate, within the deadlines.
    * @param request as {@link prepareRequest} made it
    */
-  generate(route: Route, request: ChatRequest): Observable<Frame> {
+  generate(route: Route, request: ChatRequest, observer?: UpstreamObserver): Observable<Frame> {
     const { provider, model, timeouts } = route.targets[0];
     return provider
-      .stream(model, request, { connectMs: timeouts.connect })
+      .stream(model, request, { connectMs: timeouts.connect, observer })
       .pipe(deadlines(timeouts));
   }
 }

@@ -14,12 +14,26 @@ export interface RouteDefaults {
   systemPrompt?: string;
 }
 
+/** A target as metrics name it, which must have few names. */
+export interface TargetLabels {
+  /** OpenTelemetry's name of the provider, else its own. */
+  provider: string;
+  model: string;
+  /** `<provider>/<model>` by their own names. */
+  target: string;
+}
+
+/** All models together that nobody configured: callers name them as they like. */
+const OTHER = 'other';
+
 type ConfiguredProvider = ProviderSettings & { provider: ChatProvider };
 
 /** Where each name leads to by one version of the settings, which never changes. */
 export class Routes {
   private readonly providers: readonly [ConfiguredProvider, ...ConfiguredProvider[]];
   private readonly defaultRoute: Route;
+  /** The names of all targets that the settings name. */
+  private readonly configured: ReadonlySet<string>;
 
   constructor(
     private readonly settings: Settings,
@@ -32,6 +46,14 @@ export class Routes {
       provider: createProvider(provider),
     });
     this.providers = [create(first), ...others.map(create)];
+    this.configured = new Set([
+      ...this.providers.flatMap(({ provider: { name, models } }) =>
+        models.map((model) => `${name}/${model}`),
+      ),
+      ...settings.aliases.flatMap(({ targets }) =>
+        targets.filter((name) => !name.includes('*')).map((name) => this.find(name)!.name),
+      ),
+    ]);
     this.defaultRoute = this.routeTo([targetOf(this.providers[0])]);
     if (defaults.model !== undefined) this.defaultRoute = this.resolve(defaults.model);
   }
@@ -60,6 +82,18 @@ export class Routes {
       ...models.map((model) => `${name}/${model}`),
     ]);
     return [...new Set([...aliases.filter((name) => !name.includes('*')), ...models])];
+  }
+
+  /** @param target the name of a target, perhaps of earlier settings */
+  labelsOf(target: string): TargetLabels {
+    const [name, model] = splitName(target) as [string, string];
+    const configured = this.providers.find((candidate) => candidate.name === name);
+    const known = this.configured.has(target) ? model : OTHER;
+    return {
+      provider: configured?.provider.conventionalName ?? name,
+      model: known,
+      target: `${name}/${known}`,
+    };
   }
 
   private routeOf({ alias, matched }: AliasMatch): Route {

@@ -9,6 +9,7 @@ import { RedisRunStore } from './redis/redis.run-store.js';
 import { RUN_STORE } from './run-store.js';
 import { RunRecords } from './run-record.js';
 import { RunsController } from './runs.controller.js';
+import { RunMetrics } from './run.metrics.js';
 import { RunsService } from './runs.service.js';
 import { RunsTelemetry } from './runs.telemetry.js';
 import { TokenCounter } from './token-counter.js';
@@ -20,6 +21,7 @@ import { UsageEstimator } from './usage-estimator.js';
   providers: [
     RunsService,
     RunsTelemetry,
+    RunMetrics,
     ChatsService,
     DrainService,
     RunRecords,

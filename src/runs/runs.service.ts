@@ -12,6 +12,7 @@ import { LocalRun } from './local.run.js';
 import { RUN_STORE, type RunStore } from './run-store.js';
 import { RunRecords } from './run-record.js';
 import type { Run, RunState } from './run.js';
+import { RunsTelemetry } from './runs.telemetry.js';
 import { UsageEstimator } from './usage-estimator.js';
 
 export interface RunRequest {
@@ -38,6 +39,7 @@ export class RunsService {
     private readonly usage: UsageEstimator,
     private readonly drain: DrainService,
     private readonly records: RunRecords,
+    private readonly telemetry: RunsTelemetry,
     @Inject(RUN_STORE) private readonly store: RunStore,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
@@ -51,19 +53,24 @@ export class RunsService {
     const { caller, requestId, trace, model, graceMs, idempotencyKey, isOnce } = asked;
     const route = this.router.resolve(model);
     const request = prepareRequest(asked.request, route);
+    const target = route.targets[0].name;
+    const follower = this.telemetry.follow({ request, target, trace });
     const run = new LocalRun({
       caller,
       requestId,
       traceId: traceIdOf(trace),
       model,
-      target: route.targets[0].name,
-      source: this.router.generate(route, request),
+      target,
+      source: this.router.generate(route, request, follower.upstream),
       choices: request.n ?? 1,
       graceMs,
       commitAfterMs: this.config.COMMIT_AFTER_MS,
       maxLength: this.config.MAX_RUN_BYTES,
       estimateUsage: (generated) => this.usage.estimate(request, generated),
-      onEnd: (record) => this.records.next(record),
+      onEnd: (record) => {
+        follower.ended(record, run.log.entries);
+        this.records.next(record);
+      },
     });
     this.store.add(run);
     if (idempotencyKey === undefined) return run;

@@ -1,79 +1,84 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CONFIG, type Config } from '../config/config.js';
-import { TargetNames } from '../routing/target-names.js';
+import type { ChatRequest } from '../providers/chat-provider.js';
+import type { UpstreamCall, UpstreamObserver } from '../providers/upstream-observer.js';
+import { RouterService } from '../routing/router.service.js';
 import { Metrics } from '../telemetry/metrics.js';
-import { RunRecords, type RunRecord } from './run-record.js';
-import { RUN_STORE, type RunStore } from './run-store.js';
-import { SavedTokens } from './saved-tokens.js';
+import type { TraceContext } from '../telemetry/trace-context.js';
+import { Tracing } from '../telemetry/tracing.js';
+import type { Entry } from './entry.js';
+import { contentOfRun, type RunContent } from './run-content.js';
+import type { RunRecord } from './run-record.js';
+import { endOfSpan, startOfSpan } from './run-span.js';
+import { UpstreamRequests } from './upstream-requests.js';
 
-/** Tells of every run when it has ended, in a line and in metrics, and of what goes on meanwhile. */
+export interface RunStart {
+  request: ChatRequest;
+  /** The name of the target that is asked first. */
+  target: string;
+  /** Where the request that started it stands. */
+  trace?: TraceContext;
+}
+
+/** Follows one run. */
+export interface RunFollower {
+  readonly upstream: UpstreamObserver;
+  ended(record: RunRecord, entries: readonly Entry[]): void;
+}
+
+/** Follows every run to its end, and tells of it in a line and in spans. */
 @Injectable()
 export class RunsTelemetry {
   private readonly logger = new Logger('Run');
-  private readonly saved = new SavedTokens();
+  /** The requests upstream that are not over, and whose they are. */
+  private readonly open = new Map<UpstreamCall, UpstreamRequests>();
 
   constructor(
-    records: RunRecords,
-    private readonly targets: TargetNames,
+    private readonly router: RouterService,
+    private readonly tracing: Tracing,
     private readonly metrics: Metrics,
-    @Inject(RUN_STORE) store: RunStore,
-    @Inject(CONFIG) config: Config,
+    @Inject(CONFIG) private readonly config: Config,
   ) {
-    metrics.gauge('sluice_runs_live', 'Runs that this process generates now.', () => {
-      return store.live().length;
+    metrics.gauge('sluice_upstream_requests', 'Requests upstream that are not over.', () => {
+      return this.open.size;
     });
-    if (config.REDIS_URL !== undefined) {
-      metrics.gauge('sluice_redis_up', 'Whether Redis answers: 1 or 0.', () => {
-        return store.isDegraded ? 0 : 1;
-      });
-    }
-    records.subscribe((record) => this.tell(record));
+    metrics.gauge(
+      'sluice_upstream_requests_orphaned',
+      'Requests upstream that are not over although their run is. The rest of an answer that ' +
+        'ended well may take a second.',
+      () => [...this.open.values()].filter(({ isOver }) => isOver).length,
+    );
   }
 
-  private tell(record: RunRecord) {
-    this.count(record);
+  /** For a run that is about to start. */
+  follow({ request, target, trace }: RunStart): RunFollower {
+    const { router, tracing, metrics, open, config } = this;
+    const span = tracing.start(() => startOfSpan(router.labelsOf(target), request, trace));
+    const upstream = new UpstreamRequests({
+      trace: span?.context ?? trace,
+      startSpan: (describe) => tracing.start(describe),
+      open,
+      onCancelled: (ms) => metrics.cancelSeconds.observe(ms / 1000),
+    });
+    return {
+      upstream,
+      ended: (record, entries) => {
+        upstream.end(record.status);
+        const isWanted = config.LOG_CONTENT || tracing.wantsContent;
+        const content = isWanted ? contentOfRun(request, entries) : undefined;
+        const traced = tracing.wantsContent ? content : undefined;
+        span?.end(endOfSpan(record, router.labelsOf(record.target), traced));
+        this.log(record, config.LOG_CONTENT ? content : undefined);
+      },
+    };
+  }
+
+  private log(record: RunRecord, content: RunContent | undefined) {
     if (!Logger.isLevelEnabled('log')) return;
     const { name: key, ttft_ms: ttft, duration_ms: duration, ...rest } = record;
     const times = { ttft_ms: ttft && rounded(ttft), duration_ms: rounded(duration) };
-    this.logger.log({ ...rest, ...times, key });
+    this.logger.log({ ...rest, ...times, key, ...content });
   }
-
-  private count(record: RunRecord) {
-    const { metrics } = this;
-    const { status, error_code: code, ttft_ms: ttft, duration_ms: duration, chunks } = record;
-    const { target, provider, model } = this.targets.labelsOf(record.target);
-    const labels = {
-      gen_ai_operation_name: 'chat',
-      gen_ai_provider_name: provider,
-      gen_ai_request_model: model,
-    };
-    metrics.runs.inc({ status, code: code ?? '', target });
-    metrics.runSeconds.observe({ ...labels, ...(code && { error_type: code }) }, duration / 1000);
-    if (ttft !== null) {
-      metrics.firstChunkSeconds.observe(labels, ttft / 1000);
-      if (status === 'completed' && chunks > 1) {
-        metrics.outputChunkSeconds.observe(labels, (duration - ttft) / (chunks - 1) / 1000);
-      }
-    }
-    if (record.token_source !== null) this.countTokens(record, labels, target);
-  }
-
-  private countTokens(record: RunRecord, labels: object, target: string) {
-    const { metrics } = this;
-    const key = keyOf(record);
-    const { prompt_tokens: input, completion_tokens: output } = record;
-    metrics.tokens.observe({ ...labels, gen_ai_token_type: 'input' }, input);
-    metrics.tokens.observe({ ...labels, gen_ai_token_type: 'output' }, output);
-    metrics.keyTokens.inc({ key, type: 'input' }, input);
-    metrics.keyTokens.inc({ key, type: 'output' }, output);
-    metrics.unseenTokens.inc({ target }, record.unseen_tokens);
-    metrics.savedTokens.inc({ target }, this.saved.of(record.status, target, output));
-  }
-}
-
-/** The configuration has so many keys, but tokens are of as many subjects as there are people. */
-function keyOf({ owner, name }: RunRecord): string {
-  return owner === `key:${name}` || owner === name ? name : 'other';
 }
 
 /** Milliseconds, to a tenth. */

@@ -34,6 +34,9 @@ export interface Tracer {
   close(): Promise<void>;
 }
 
+/** What says so in `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`, of old and of late. */
+const CONTENT_IN_SPANS = /^(true|span_only|span_and_event)$/i;
+
 /** How long what is left gets to be sent at shutdown, in milliseconds. */
 const FLUSH_MS = 2_000;
 
@@ -55,8 +58,14 @@ export class Tracing implements OnModuleInit, OnApplicationShutdown {
   }
 
   /** @returns nothing when there is nobody to tell */
-  start(span: SpanStart): Span | undefined {
-    return this.tracer?.start(span);
+  start(describe: () => SpanStart): Span | undefined {
+    return this.tracer?.start(describe());
+  }
+
+  /** Whether prompts and completions are to be in spans; they have no events. */
+  get wantsContent(): boolean {
+    const where = this.config.OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT;
+    return this.tracer !== undefined && CONTENT_IN_SPANS.test(where ?? '');
   }
 
   async onApplicationShutdown() {

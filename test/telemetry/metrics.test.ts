@@ -119,8 +119,18 @@ describe('/metrics', () => {
     expect(unseen).toBeGreaterThan(0);
     expect(scrape.sum('sluice_unseen_tokens_total')).toBe(unseen);
 
-    expect(scrape.sum('sluice_runs_live')).toBe(0);
-    expect(scrape.sum('sluice_viewers')).toBe(0);
+    const CLOSE = 'sluice_cancel_to_upstream_close_seconds';
+    expect(scrape.sum(`${CLOSE}_count`)).toBe(9);
+    expect(scrape.sum(`${CLOSE}_sum`)).toBeLessThan(9);
+
+    for (const gauge of [
+      'runs_live',
+      'viewers',
+      'upstream_requests',
+      'upstream_requests_orphaned',
+    ]) {
+      expect({ gauge, value: scrape.sum(`sluice_${gauge}`) }).toEqual({ gauge, value: 0 });
+    }
   });
 
   it('knows who views what while it goes on', async () => {
@@ -133,6 +143,8 @@ describe('/metrics', () => {
     const during = await Scrape.of(server.port, KEY);
     expect(during.sum('sluice_runs_live')).toBe(1);
     expect(during.sum('sluice_viewers')).toBe(2);
+    expect(during.sum('sluice_upstream_requests')).toBe(1);
+    expect(during.sum('sluice_upstream_requests_orphaned')).toBe(0);
 
     first.destroy();
     second.destroy();

@@ -2,6 +2,7 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { ChatError } from '../../errors/chat-error.js';
+import type { UpstreamCall, UpstreamObserver } from '../upstream-observer.js';
 import { refused } from './upstream-error.js';
 
 export interface UpstreamRequest {
@@ -12,6 +13,7 @@ export interface UpstreamRequest {
   signal: AbortSignal;
   /** How long connecting may take, in milliseconds. */
   connectMs: number;
+  observer?: UpstreamObserver;
 }
 
 /**
@@ -35,25 +37,31 @@ export class HttpClient implements OnApplicationShutdown {
    * @throws {ChatError} `provider_unavailable` or `timeout_connect`
    */
   request(url: string, upstream: UpstreamRequest): Promise<IncomingMessage> {
-    const { method, headers, body, signal, connectMs } = upstream;
+    const { method, headers, body, signal, connectMs, observer } = upstream;
     return new Promise((resolve, reject) => {
-      const { protocol } = new URL(url);
-      const secure = protocol === 'https:';
+      const target = new URL(url);
+      const secure = target.protocol === 'https:';
+      const call = observer?.sending(method, target);
       const request = (secure ? https : http).request(url, {
         method,
         headers: {
           'accept-encoding': 'identity',
           ...headers,
+          ...call?.headers,
           ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
         },
         agent: this.agents[secure ? 'https:' : 'http:'],
       });
       // Not by the option `signal`: it destroys the request with an error, which Node emits on a
       // socket without a listener when the body is complete but not yet read.
-      const abort = () => request.destroy();
+      const abort = () => {
+        call?.dropped();
+        request.destroy();
+      };
       if (signal.aborted) abort();
       signal.addEventListener('abort', abort);
       request.once('close', () => signal.removeEventListener('abort', abort));
+      if (call) report(request, call);
       limitConnecting(request, connectMs, secure ? 'secureConnect' : 'connect');
       const wasStale = watchReuse(request);
       request.on('response', resolve);
@@ -74,6 +82,20 @@ export class HttpClient implements OnApplicationShutdown {
   onApplicationShutdown() {
     for (const agent of Object.values(this.agents)) agent.destroy();
   }
+}
+
+function report(request: ClientRequest, call: UpstreamCall) {
+  let response: IncomingMessage | undefined;
+  let failure: string | undefined;
+  request.once('response', (answer: IncomingMessage) => {
+    response = answer;
+    call.answered(answer.statusCode!);
+  });
+  request.once('error', ({ code = 'error' }: NodeJS.ErrnoException) => (failure = code));
+  request.once('close', () => {
+    if (response && !response.complete) failure ??= 'truncated';
+    call.closed(failure);
+  });
 }
 
 function limitConnecting(

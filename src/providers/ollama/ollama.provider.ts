@@ -28,9 +28,9 @@ export class OllamaProvider implements ChatProvider {
     this.url = `${base.replace(/(\/(api|v1))?\/*$/, '')}/api/chat`;
   }
 
-  stream(model: string, request: ChatRequest, { connectMs }: StreamOptions): Observable<Frame> {
+  stream(model: string, request: ChatRequest, options: StreamOptions): Observable<Frame> {
     return streamLines(
-      (signal) => this.open(model, request, { signal, connectMs }),
+      (signal) => this.open(model, request, { signal, ...options }),
       (subscriber) => chatParser(model, subscriber),
       this.maxLineLength,
     );
@@ -39,13 +39,13 @@ export class OllamaProvider implements ChatProvider {
   private async open(
     model: string,
     request: ChatRequest,
-    limits: Pick<UpstreamRequest, 'signal' | 'connectMs'>,
+    options: Pick<UpstreamRequest, 'signal' | 'connectMs' | 'observer'>,
   ): Promise<IncomingMessage> {
     const response = await this.http.request(this.url, {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'application/x-ndjson' },
       body: JSON.stringify(toOllamaRequest(model, request)),
-      ...limits,
+      ...options,
     });
     const status = response.statusCode!;
     if (status < 200 || status > 299) {

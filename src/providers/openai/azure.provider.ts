@@ -18,6 +18,7 @@ const V1_VERSIONS = /^(v1|latest|preview)$/;
  * none, or an endpoint that ends in `/openai/v1`, means the v1 route. Its models are deployments.
  */
 export class AzureProvider implements ChatProvider {
+  readonly conventionalName = 'azure.ai.openai';
   readonly models;
   private readonly completions: ChatCompletions;
 

@@ -25,8 +25,8 @@ export class ChatCompletions {
     private readonly maxLineLength: number,
   ) {}
 
-  stream(model: string, request: ChatRequest, { connectMs }: StreamOptions): Observable<Frame> {
-    const fetchOptions: SdkFetchOptions = { connectMs };
+  stream(model: string, request: ChatRequest, options: StreamOptions): Observable<Frame> {
+    const fetchOptions: SdkFetchOptions = options;
     return streamLines(
       (signal) => this.open(model, request, { signal, fetchOptions: fetchOptions as object }),
       (subscriber) => chunkParser(subscriber, this.maxLineLength, this.client.apiKey),

@@ -13,18 +13,19 @@ export class StreamResponse extends Response {
 }
 
 /** What a request brings beside what `fetch` knows: the SDK hands its `fetchOptions` on as they are. */
-export type SdkFetchOptions = Pick<UpstreamRequest, 'connectMs'>;
+export type SdkFetchOptions = Pick<UpstreamRequest, 'connectMs' | 'observer'>;
 
 /** The `fetch` that the SDK sends its requests with. A refusal's body is read, a stream is not. */
 export function sdkFetch(http: HttpClient): typeof fetch {
   return async (input, init) => {
-    const { connectMs } = init as SdkFetchOptions;
+    const { connectMs, observer } = init as SdkFetchOptions;
     const message = await http.request(input instanceof Request ? input.url : String(input), {
       method: init!.method!,
       headers: Object.fromEntries(new Headers(init!.headers)),
       body: init!.body as string,
       signal: init!.signal!,
       connectMs,
+      observer,
     });
     const status = message.statusCode!;
     const headers = new Headers(
