@@ -1,8 +1,8 @@
+import { asTime } from './as-time.js';
 import { copyButton } from './copy-button.js';
 import { h, icon, iconButton } from './dom.js';
 import { failureCard } from './failure-card.js';
 import { countOf } from './figures-view.js';
-import { format } from './gaps-plot.js';
 import { MarkdownView } from './markdown-view.js';
 
 /**
@@ -156,7 +156,7 @@ function summaryOf(answer) {
   const { status, model, figures, finishReason = '', resumes } = answer;
   const parts = [model || 'Default model'];
   if (figures.tokens > 0) parts.push(`${countOf(answer)} tokens`);
-  if (figures.lastAt) parts.push(format(figures.lastAt - figures.askedAt));
+  if (figures.lastAt) parts.push(asTime(figures.lastAt - figures.askedAt));
   if (status === 'stopped') parts.push('stopped');
   const finish = FINISHES.get(finishReason);
   if (finish) parts.push(finish);

@@ -56,7 +56,7 @@ function showSidebar() {
 /** @param {Conversation} conversation */
 function open(conversation) {
   current = conversation;
-  edited = undefined;
+  keepTurns();
   composer.model = conversation.model;
   composer.isAnswering = answerings.has(conversation.id);
   thread.show(
@@ -75,10 +75,8 @@ function open(conversation) {
 
 /** @param {string} question */
 function send(question) {
-  if (edited) {
-    current.turns.splice(current.turns.indexOf(edited));
-    open(current);
-  }
+  if (edited) dropFrom(edited);
+  keepTurns();
   const turn = ask(current, question);
   thread.add(turn);
   answer(current, turn);
@@ -87,17 +85,30 @@ function send(question) {
 /** @param {Turn} turn */
 function again(turn) {
   if (answerings.has(current.id)) return;
-  edited = turn;
+  dropFrom(turn);
   send(turn.question);
   composer.focus();
 }
 
 /** @param {Turn} turn */
 function edit(turn) {
+  if (answerings.has(current.id)) return;
   edited = turn;
+  composer.isEditing = true;
   composer.text = turn.question;
   composer.focus();
-  announce('Editing the question. Sending it replaces what came after.');
+}
+
+/** Nothing is replaced any more by what is sent. */
+function keepTurns() {
+  edited = undefined;
+  composer.isEditing = false;
+}
+
+/** @param {Turn} turn */
+function dropFrom(turn) {
+  current.turns.splice(current.turns.indexOf(turn));
+  thread.drop(current);
 }
 
 /**
@@ -218,6 +229,10 @@ composer.addEventListener('send', () => {
   send(question);
 });
 composer.addEventListener('stop', stop);
+composer.addEventListener('keep', () => {
+  keepTurns();
+  composer.text = '';
+});
 composer.addEventListener('model', setModel);
 conversations.addEventListener('change', () => showSidebar());
 

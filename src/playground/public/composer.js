@@ -2,13 +2,17 @@ import { byId, h } from './dom.js';
 
 const OTHER = 'other:';
 
-/** Where a message is written, a model chosen, and an answer stopped. Dispatches `send`, `stop` and `model`. */
+/**
+ * Where a message is written, a model chosen, and an answer stopped. Dispatches `send`, `stop`, `model`
+ * and, when an earlier message is not to be replaced any more, `keep`.
+ */
 export class Composer extends EventTarget {
   #form = byId('composer', HTMLFormElement);
   #message = byId('message', HTMLTextAreaElement);
   #model = byId('model', HTMLSelectElement);
   #other = byId('other-model', HTMLInputElement);
   #button = byId('send', HTMLButtonElement);
+  #editing = byId('editing', HTMLElement);
   #isAnswering = false;
 
   constructor() {
@@ -18,7 +22,7 @@ export class Composer extends EventTarget {
       this.#submit();
     });
     this.#message.addEventListener('keydown', (event) => {
-      if (event.key === 'Escape' && this.#isAnswering) this.dispatchEvent(new Event('stop'));
+      if (event.key === 'Escape') this.#escape();
       // Enter also ends the writing of a word in scripts that are composed.
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
       event.preventDefault();
@@ -29,6 +33,14 @@ export class Composer extends EventTarget {
       if (!this.#other.hidden) this.#other.focus();
       this.dispatchEvent(new Event('model'));
     });
+    byId('cancel-editing', HTMLButtonElement).addEventListener('click', () => this.#escape());
+    // Where styles can't let it grow.
+    if (!CSS.supports('field-sizing', 'content')) {
+      this.#message.addEventListener('input', () => {
+        this.#message.style.blockSize = 'auto';
+        this.#message.style.blockSize = `${this.#message.scrollHeight}px`;
+      });
+    }
     this.#other.addEventListener('input', () => this.dispatchEvent(new Event('model')));
   }
 
@@ -38,6 +50,11 @@ export class Composer extends EventTarget {
 
   set text(text) {
     this.#message.value = text;
+  }
+
+  /** @param {boolean} isEditing whether an earlier message is being replaced */
+  set isEditing(isEditing) {
+    this.#editing.hidden = !isEditing;
   }
 
   get model() {
@@ -53,6 +70,8 @@ export class Composer extends EventTarget {
 
   /** @param {boolean} isAnswering whether the button stops instead of sending */
   set isAnswering(isAnswering) {
+    // A button that changes between press and release is not clicked.
+    if (isAnswering === this.#isAnswering) return;
     this.#isAnswering = isAnswering;
     const name = isAnswering ? 'Stop' : 'Send';
     this.#button.title = name;
@@ -68,15 +87,21 @@ export class Composer extends EventTarget {
   /** @param {string[]} models */
   offer(models) {
     const { model } = this;
+    const option = (/** @type {string} */ value) => h('option', { value }, value);
     const groups = Map.groupBy(models, (name) => name.split('/')[0] ?? '');
     this.#model.replaceChildren(
       h('option', { value: '' }, 'Default model'),
-      ...[...groups].map(([name, members]) =>
-        h('optgroup', { label: name }, ...members.map((value) => h('option', { value }, value))),
+      ...[...groups].map(([label, members]) =>
+        members.length > 1 ? h('optgroup', { label }, ...members.map(option)) : option(label),
       ),
       h('option', { value: OTHER }, 'Another model…'),
     );
     this.model = model;
+  }
+
+  #escape() {
+    if (!this.#editing.hidden) this.dispatchEvent(new Event('keep'));
+    else if (this.#isAnswering) this.dispatchEvent(new Event('stop'));
   }
 
   #submit() {

@@ -52,10 +52,12 @@ export function icon(name) {
 export function iconButton(iconName, name, onClick, { isQuiet = false } = {}) {
   const label = h('span', { className: isQuiet ? 'visually-hidden' : '' }, name);
   const className = isQuiet ? 'button quiet square' : 'button quiet';
-  return h(
+  const button = h(
     'button',
-    { type: 'button', className, title: isQuiet ? name : '', onclick: onClick },
+    { type: 'button', className, onclick: onClick },
     icon(iconName),
     label,
   );
+  if (isQuiet) button.title = name;
+  return button;
 }

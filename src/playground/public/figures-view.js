@@ -1,6 +1,7 @@
+import { asTime } from './as-time.js';
 import { byId } from './dom.js';
-import { format, GapsPlot } from './gaps-plot.js';
-import { rateOf, ttftOf } from './meter.js';
+import { GapsPlot } from './gaps-plot.js';
+import { now, rateOf, ttftOf } from './meter.js';
 
 /** Figures that change faster can't be read. */
 const UPDATE_MS = 100;
@@ -26,9 +27,9 @@ export class FiguresView {
    * @param {Answer} answer
    */
   grow(answer) {
-    const now = performance.now();
-    if (now < this.#notBefore) return;
-    this.#notBefore = now + UPDATE_MS;
+    const at = now();
+    if (at < this.#notBefore) return;
+    this.#notBefore = at + UPDATE_MS;
     this.#update(answer);
   }
 
@@ -36,9 +37,9 @@ export class FiguresView {
   #update(answer) {
     const figures = answer?.figures;
     const isWaiting = answer?.status === 'pending' && figures?.firstAt === undefined;
-    const waitedMs = isWaiting && figures ? Date.now() - figures.askedAt : undefined;
+    const waitedMs = isWaiting && figures ? now() - figures.askedAt : undefined;
     const rate = figures && rateOf(figures);
-    this.#ttft.textContent = format((figures && ttftOf(figures)) ?? waitedMs);
+    this.#ttft.textContent = asTime((figures && ttftOf(figures)) ?? waitedMs);
     this.#rate.textContent = rate === undefined ? '–' : rate.toFixed(1);
     this.#tokens.textContent = answer ? countOf(answer) : '–';
     this.#plot.show(figures);

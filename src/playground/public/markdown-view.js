@@ -15,8 +15,8 @@ export class MarkdownView {
 
   #blocks = new MarkdownBlocks();
   #text = '';
-  /** @type {Block | undefined} */
-  #open;
+  /** @type {Block[]} */
+  #open = [];
   /** @type {Element[]} */
   #openNodes = [];
   #notBefore = 0;
@@ -39,14 +39,14 @@ export class MarkdownView {
   #render(text) {
     this.#text = text;
     const { closed, open } = this.#blocks.update(text);
-    if (closed.length === 0 && open && this.#grow(open)) return;
+    if (closed.length === 0 && this.#grow(open)) return;
     for (const node of this.#openNodes) node.remove();
     for (const block of closed) this.#append(block).forEach(colour);
-    this.#openNodes = open ? this.#append(open) : [];
+    this.#openNodes = open.flatMap((block) => this.#append(block));
     this.#open = open;
   }
 
-  /** The last block will not change any more. */
+  /** What is there will not change any more. */
   #close() {
     this.#openNodes.forEach(colour);
     this.#openNodes = [];
@@ -54,17 +54,18 @@ export class MarkdownView {
 
   /**
    * Code that only became longer.
-   * @param {Block} open
+   * @param {Block[]} open
    * @returns {boolean} whether it was that
    */
-  #grow({ token, continues }) {
-    const before = this.#open?.token;
-    if (token.type !== 'code' || before?.type !== 'code' || token.lang !== before.lang)
+  #grow(open) {
+    const before = this.#open[0]?.token;
+    const after = open[0]?.token;
+    if (open.length !== 1 || this.#open.length !== 1) return false;
+    if (before?.type !== 'code' || after?.type !== 'code' || before.lang !== after.lang)
       return false;
-    if (!token.text.startsWith(before.text)) return false;
-    const code = this.#openNodes[0]?.querySelector('code');
-    code?.append(token.text.slice(before.text.length));
-    this.#open = { token, continues };
+    if (!after.text.startsWith(before.text)) return false;
+    this.#openNodes[0]?.querySelector('code')?.append(after.text.slice(before.text.length));
+    this.#open = open;
     return true;
   }
 

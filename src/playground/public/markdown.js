@@ -12,6 +12,11 @@ const marked = new Marked({
       const level = Math.min(depth + 2, 6);
       return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>\n`;
     },
+    // Without marked's line break at its end, so that it can grow.
+    code({ text, lang = '' }) {
+      const [language = ''] = lang.split(/\s/);
+      return `<pre><code class="language-${escape(language)}">${escape(text)}</code></pre>\n`;
+    },
     html({ text, block }) {
       if (block) return `<pre><code class="language-html">${escape(text)}</code></pre>\n`;
       return INLINE_TAG.test(text) ? text : escape(text);
@@ -46,8 +51,9 @@ export function render(tokens) {
  * @param {string} href
  */
 function isForeign(href) {
-  const url = URL.parse(href);
-  return url !== null && /^https?:$/.test(url.protocol) && url.origin !== location.origin;
+  if (!URL.canParse(href)) return false;
+  const { protocol, origin } = new URL(href);
+  return /^https?:$/.test(protocol) && origin !== location.origin;
 }
 
 /** @param {string} text */

@@ -78,7 +78,7 @@ export function gapAt({ gaps }, share) {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
 }
 
-/** Monotonic within a page, and comparable between two loads of it. */
-function now() {
+/** In milliseconds; monotonic within a page, and comparable between two loads of it. */
+export function now() {
   return performance.timeOrigin + performance.now();
 }

@@ -16,7 +16,7 @@ export class Preferences {
   }
 
   set model(model) {
-    this.#lasting.setItem(MODEL, model);
+    this.#keep(MODEL, model);
   }
 
   get policy() {
@@ -24,7 +24,7 @@ export class Preferences {
   }
 
   set policy(policy) {
-    this.#lasting.setItem(POLICY, policy);
+    this.#keep(POLICY, policy);
   }
 
   get theme() {
@@ -32,7 +32,19 @@ export class Preferences {
   }
 
   set theme(theme) {
-    this.#lasting.setItem(THEME, theme);
+    this.#keep(THEME, theme);
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} value
+   */
+  #keep(name, value) {
+    try {
+      this.#lasting.setItem(name, value);
+    } catch {
+      // Full: it is set again next time.
+    }
   }
 
   /** The API key; empty for none. */

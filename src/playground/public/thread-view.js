@@ -40,7 +40,8 @@ export class ThreadView {
     this.#views.clear();
     this.#turns.replaceChildren(...(turns.length === 0 ? [intro] : []));
     for (const turn of turns) this.#append(turn);
-    this.toEnd();
+    if (turns.length > 0) this.toEnd();
+    else this.#scroller.scrollTop = 0;
   }
 
   /** @param {Turn} turn */
@@ -48,6 +49,18 @@ export class ThreadView {
     if (this.#views.size === 0) this.#turns.replaceChildren();
     this.#append(turn);
     this.toEnd();
+  }
+
+  /**
+   * The turns that are left are the first of those that are shown.
+   * @param {Conversation} conversation
+   */
+  drop({ turns }) {
+    for (const [index, turn] of [...this.#views.keys()].entries()) {
+      if (index < turns.length) continue;
+      this.#views.delete(turn);
+      this.#turns.lastElementChild?.remove();
+    }
   }
 
   /** @param {import('./answering.js').Answering} answering */

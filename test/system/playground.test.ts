@@ -1,0 +1,253 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
+import type { Browser } from 'playwright-core';
+import { startApp, type RunningApp } from '../support/app.js';
+import { startBrowser } from '../support/browser.js';
+import { eventually } from '../support/eventually.js';
+import { Playground } from '../support/playground.js';
+import { describeWith } from '../support/programs.js';
+import { startProxy, type Proxy } from '../support/proxy.js';
+import {
+  NASTY,
+  REASONING,
+  startUpstream,
+  TEXT,
+  textOf,
+  type Upstream,
+} from '../support/upstream/index.js';
+
+describeWith('chromium', 'the playground', () => {
+  let browser: Browser;
+  let upstream: Upstream;
+  let server: RunningApp;
+  let proxy: Proxy;
+  let sut: Playground;
+
+  beforeAll(async () => {
+    upstream = await startUpstream();
+    server = await startApp({ OPENAI_BASE_URL: `${upstream.url}/v1`, DEMO: 'on' });
+    browser = await startBrowser();
+  }, 60_000);
+  beforeEach(async () => {
+    proxy = await startProxy(server.port);
+    sut = await Playground.open(browser, proxy.url);
+  });
+  afterEach(async () => {
+    expect(sut.problems).toEqual([]);
+    expect([...sut.origins]).toEqual([proxy.url]);
+    await sut.close();
+    await proxy.close();
+    upstream.reset();
+  });
+  afterAll(async () => {
+    await browser.close();
+    await server.close();
+    await upstream.close();
+  });
+
+  /** The one generation that there was. */
+  function generation() {
+    expect(upstream.requests).toHaveLength(1);
+    return upstream.requests[0]!;
+  }
+
+  it('shows an answer token by token, and measures it', async () => {
+    await sut.ask('text_tokens-60_ms-30');
+    const lengths = new Set<number>();
+    const watch = setInterval(
+      () => void sut.shown().then(({ length }) => lengths.add(length)),
+      100,
+    );
+    const { status, text } = await sut.ended();
+    clearInterval(watch);
+    expect({ status, text }).toEqual({ status: 'done', text: textOf(60) });
+    expect(lengths.size).toBeGreaterThan(4);
+    expect(await sut.shown()).toMatch(/^Hello, Grüße.*The end/s);
+
+    expect(await sut.page.locator('#ttft').innerText()).toMatch(/^\d+ ms$|^\d[\d.]* s$/);
+    expect(Number(await sut.page.locator('#rate').innerText())).toBeGreaterThan(1);
+    expect(await sut.page.locator('#tokens').innerText()).toBe('60');
+    const plot = await sut.page.locator('#gaps').getAttribute('aria-label');
+    expect(plot).toMatch(/^Gaps between tokens: median \d+ ms, 99th percentile /);
+    expect(await sut.page.locator('#status').innerText()).toBe(
+      'The answer is complete: 60 tokens.',
+    );
+  });
+
+  it('keeps every character, however strange', async () => {
+    await sut.ask('nasty');
+    expect((await sut.ended()).text).toBe(NASTY);
+  });
+
+  it('folds the reasoning, and shows it', async () => {
+    await sut.ask('reasoning');
+    await sut.ended();
+    const text = sut.page.locator('.reasoning p');
+    expect(await text.isVisible()).toBe(false);
+    await sut.page.click('.reasoning summary');
+    expect(await text.innerText()).toBe(REASONING);
+    expect((await sut.shown()).trim()).toMatch(/^Hello/);
+  });
+
+  it('shows what tools are called with', async () => {
+    await sut.ask('demo/tools', 'How is the weather?');
+    await sut.ended();
+    expect(await sut.page.locator('.call').innerText()).toBe(
+      ' Calls get_weather\n{\n  "city": "Tokyo"\n}',
+    );
+  });
+
+  it('sends the conversation, and what was set for it', async () => {
+    await sut.page.click('#open-settings');
+    await sut.page.fill('#system', 'Be brief.');
+    await sut.page.getByLabel('It is stopped at once').check();
+    await sut.page.getByRole('button', { name: 'Use from the next answer on' }).click();
+    await sut.ask('text', 'one');
+    await sut.ended();
+    await sut.ask('text', 'two');
+    await sut.ended();
+    expect(upstream.requests[1]!.body.messages).toEqual([
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content: 'one' },
+      { role: 'assistant', content: TEXT },
+      { role: 'user', content: 'two' },
+    ]);
+  });
+
+  it('answers again, and a question that was changed', async () => {
+    await sut.ask('text', 'one');
+    await sut.ended();
+    await sut.page.getByRole('button', { name: 'Ask again' }).click();
+    await eventually(() => expect(upstream.requests).toHaveLength(2), 5_000);
+    await sut.ended();
+    await sut.page.getByRole('button', { name: 'Edit the question' }).focus();
+    await sut.page.keyboard.press('Enter');
+    expect(await sut.page.locator('#message').inputValue()).toBe('one');
+    await sut.page.fill('#message', 'another');
+    await sut.page.keyboard.press('Enter');
+    await eventually(() => expect(upstream.requests).toHaveLength(3), 5_000);
+    await sut.ended();
+    expect(await sut.page.locator('.turn').count()).toBe(1);
+    const asked = upstream.requests.map(({ body }) => body.messages);
+    expect(asked).toEqual(['one', 'one', 'another'].map((content) => [{ role: 'user', content }]));
+  });
+
+  it('stops, which stops the generation', async () => {
+    await sut.ask('text_tokens-5000_ms-10');
+    await sut.until(50);
+    await sut.page.getByRole('button', { name: 'Stop' }).click();
+    const { status, text } = await sut.ended();
+    expect(status).toBe('stopped');
+    expect(text.length).toBeGreaterThan(50);
+    await generation().closed;
+    expect(generation().closedEarly).toBe(true);
+    expect(await sut.page.locator('.end footer').innerText()).toContain('stopped');
+  });
+
+  it('stops by the keyboard before the first token', async () => {
+    await sut.ask('text_wait-1500_tokens-5000_ms-10');
+    await eventually(() => expect(upstream.requests).toHaveLength(1), 5_000);
+    await sut.page.press('#message', 'Escape');
+    const { status, text } = await sut.ended();
+    expect({ status, text }).toEqual({ status: 'stopped', text: '' });
+    await generation().closed;
+    expect(generation().closedEarly).toBe(true);
+  });
+
+  it('goes on where it was after its network was switched off', async () => {
+    await sut.ask('text_tokens-200_ms-20');
+    await sut.until(100);
+    await sut.switchNetwork();
+    await sut.page.getByText('The network is off.').waitFor();
+    const before = (await sut.shown()).length;
+    const sent = () => generation().sent.length;
+    const sentBefore = sent();
+    await eventually(() => expect(sent()).toBeGreaterThan(sentBefore + 20), 10_000);
+    expect((await sut.shown()).length).toBe(before);
+
+    await sut.switchNetwork();
+    const { status, text, resumes } = await sut.ended();
+    expect({ status, text, resumes }).toEqual({ status: 'done', text: textOf(200), resumes: 1 });
+    expect(await sut.page.locator('.end footer').innerText()).toContain(
+      'resumed once, nothing lost',
+    );
+    expect(generation().closedEarly).toBe(false);
+  });
+
+  it('goes on where it was through cuts that nobody announced', async () => {
+    await sut.choose('text_tokens-150_ms-20');
+    proxy.cut();
+    proxy.cutNextAfter('event: sta', 1_500, 2_500);
+    await sut.page.fill('#message', 'hi');
+    await sut.page.keyboard.press('Enter');
+    const { status, text } = await sut.ended();
+    expect({ status, text }).toEqual({ status: 'done', text: textOf(150) });
+    generation();
+    expect(proxy.connections).toBeGreaterThan(3);
+  });
+
+  it('goes on where it was after a reload', async () => {
+    await sut.ask('text_tokens-200_ms-20');
+    await sut.until(200);
+    await sut.page.reload();
+    const { status, text, resumes } = await sut.ended();
+    expect({ status, text, resumes }).toEqual({ status: 'done', text: textOf(200), resumes: 1 });
+    expect((await sut.shown()).match(/The end/g)).toHaveLength(
+      textOf(200).match(/The end/g)!.length,
+    );
+    generation();
+  });
+
+  it('finds its run again when it was reloaded before the first token', async () => {
+    await sut.ask('text_wait-1000');
+    await eventually(() => expect(upstream.requests).toHaveLength(1), 5_000);
+    await sut.page.reload();
+    const { status, text } = await sut.ended();
+    expect({ status, text }).toEqual({ status: 'done', text: TEXT });
+    generation();
+  });
+
+  it('goes on in a conversation that is not on screen', async () => {
+    await sut.ask('text_tokens-100_ms-20', 'the first');
+    await sut.until(20);
+    await sut.page.click('#new');
+    await sut.ask('demo/echo', 'the second');
+    await sut.ended();
+    await sut.page.getByRole('button', { name: 'the first', exact: false }).first().click();
+    await sut.page.locator('.end footer', { hasText: '100 tokens' }).waitFor();
+    expect(await sut.page.locator('.turn').count()).toBe(1);
+  });
+
+  it('keeps conversations, renames and deletes them', async () => {
+    await sut.ask('demo/echo', 'the first');
+    await sut.ended();
+    await sut.page.click('#new');
+    await sut.ask('demo/echo', 'the second');
+    await sut.ended();
+
+    await sut.page.getByRole('button', { name: 'Rename the first' }).focus();
+    await sut.page.keyboard.press('Enter');
+    await sut.page.keyboard.type('A better name');
+    await sut.page.keyboard.press('Enter');
+    await sut.page.reload();
+    const titles = sut.page.locator('#conversations .open');
+    expect(await titles.allInnerTexts()).toEqual(['the second', 'A better name']);
+
+    await titles.last().click();
+    expect(await sut.shown()).toBe('the first');
+    await sut.page.getByRole('button', { name: 'Delete A better name' }).click();
+    await sut.page.getByRole('button', { name: 'Delete?' }).click();
+    await sut.page.reload();
+    expect(await titles.allInnerTexts()).toEqual(['the second']);
+  });
+
+  it('colours code once it is whole, and copies it as it is', async () => {
+    await sut.context.grantPermissions(['clipboard-read', 'clipboard-write']);
+    const code = 'const a = "<b>";\nif (a) {\n  b();\n}';
+    await sut.ask('demo/echo', `Look:\n\n\`\`\`js\n${code}\n\`\`\`\n\nThat is it.`);
+    await sut.ended();
+    await sut.page.locator('.markdown .hljs-keyword').first().waitFor();
+    expect(await sut.page.locator('.markdown pre').textContent()).toBe(code);
+    await sut.page.locator('.markdown').getByRole('button', { name: 'Copy' }).click();
+    expect(await sut.page.evaluate(() => navigator.clipboard.readText())).toBe(code);
+  });
+});
