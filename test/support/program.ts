@@ -22,7 +22,8 @@ export async function startProgram(
   const child = spawn(name, args, { stdio: ['ignore', 'ignore', 'inherit'] });
   const exited = once(child, 'exit');
   const close = async () => {
-    child.kill('SIGKILL');
+    // Not SIGKILL, of which its own processes would not hear.
+    child.kill('SIGTERM');
     await exited;
     await clear();
   };
