@@ -8,14 +8,22 @@ const DESCRIPTION = [
   'with x-should-retry and, where it helps, Retry-After.',
 ].join('\n');
 
+const KEY = 'An API key or a JSON Web Token. A server without keys wants none.';
+const TICKET = 'Of POST /v1/tickets, for EventSource.';
+
 /** Serves the API's description at `/docs`, and as OpenAPI at `/docs-json`. */
 export function setUpDocs(app: NestExpressApplication) {
   const document = new DocumentBuilder()
     .setTitle('Sluice')
     .setDescription(DESCRIPTION)
     .setVersion('1')
-    .addBearerAuth()
+    .addBearerAuth({ type: 'http', scheme: 'bearer', description: KEY })
+    .addApiKey({ type: 'apiKey', in: 'header', name: 'api-key' }, 'api-key')
+    .addApiKey({ type: 'apiKey', in: 'header', name: 'x-api-key' }, 'x-api-key')
+    .addApiKey({ type: 'apiKey', in: 'query', name: 'ticket', description: TICKET }, 'ticket')
     .addSecurityRequirements('bearer')
+    .addSecurityRequirements('api-key')
+    .addSecurityRequirements('x-api-key')
     .build();
   SwaggerModule.setup('docs', app, () => SwaggerModule.createDocument(app, document), {
     jsonDocumentUrl: 'docs-json',

@@ -1,5 +1,6 @@
 import { chat, CHAT_USAGE } from './chat/chat.command.js';
 import { doctor, DOCTOR_USAGE } from './doctor/doctor.command.js';
+import { KEY_USAGE, makeKey } from './key.command.js';
 import { say } from './say.js';
 import { UsageError } from './usage-error.js';
 
@@ -8,8 +9,9 @@ const [command = '', ...args] = process.argv.slice(2);
 async function main(): Promise<number> {
   if (command === 'chat') return chat(args, process.env);
   if (command === 'doctor') return doctor(args, process.env);
+  if (command === 'key') return makeKey(args);
   if (command === '' || command === 'help' || command === '--help' || command === '-h') {
-    process.stdout.write(`${CHAT_USAGE}\n\n${DOCTOR_USAGE}\n`);
+    process.stdout.write(`${[CHAT_USAGE, DOCTOR_USAGE, KEY_USAGE].join('\n\n')}\n`);
     return command === '' ? 2 : 0;
   }
   throw new UsageError(`There is no command ${JSON.stringify(command)}.`);
