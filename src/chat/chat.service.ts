@@ -7,6 +7,7 @@ import { ChatError } from '../errors/chat-error.js';
 import { traceOf } from '../http/request.telemetry.js';
 import type { ChatRequest } from '../providers/chat-provider.js';
 import { ChatsService, type Chat } from '../runs/chats.service.js';
+import { RouterService } from '../routing/router.service.js';
 import type { Run } from '../runs/run.js';
 import { RunsService } from '../runs/runs.service.js';
 import { Metrics } from '../telemetry/metrics.js';
@@ -24,6 +25,7 @@ export class ChatService {
   constructor(
     private readonly runs: RunsService,
     private readonly chats: ChatsService,
+    private readonly router: RouterService,
     private readonly metrics: Metrics,
     private readonly models: AllowedModels,
     private readonly tickets: Tickets,
@@ -97,8 +99,9 @@ export class ChatService {
   /** @throws {ChatError} `resume_gap` */
   private view(run: Run, response: Response, seq = 0): Viewer {
     if (!run.isKept) throw new ChatError('resume_gap', "The run's events are no longer kept.");
-    const { HEARTBEAT_MS: heartbeatMs, WRITE_TIMEOUT_MS: writeTimeoutMs } = this.config;
-    const viewer = new Viewer(run, response, { heartbeatMs, writeTimeoutMs }, seq);
+    const { timeouts } = this.router.resolve(run.state.model ?? undefined);
+    const options = { heartbeatMs: this.config.HEARTBEAT_MS, writeTimeoutMs: timeouts.write };
+    const viewer = new Viewer(run, response, options, seq);
     this.metrics.viewers.inc();
     viewer.onReleased(() => this.metrics.viewers.dec());
     // Such a response may be ended already, and takes no header.

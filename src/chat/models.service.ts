@@ -3,16 +3,22 @@ import type { Request } from 'express';
 import { callerOf } from '../access/caller.js';
 import { ChatError } from '../errors/chat-error.js';
 import { AllowedModels } from './allowed-models.service.js';
+import { RouterService } from '../routing/router.service.js';
 import { isOfAnthropic } from './anthropic/anthropic-version.js';
 
 /** Tells which models there are, in the shape of the API whose client asks. */
 @Injectable()
 export class ModelsService {
-  constructor(private readonly models: AllowedModels) {}
+  constructor(
+    private readonly models: AllowedModels,
+    private readonly router: RouterService,
+  ) {}
 
   list(request: Request) {
     const ids = this.models.list(callerOf(request));
-    if (!isOfAnthropic(request)) return { object: 'list', data: ids.map(openaiModel) };
+    if (!isOfAnthropic(request)) {
+      return { object: 'list', data: ids.map((id) => this.openaiModel(id)) };
+    }
     const ends = { first_id: ids[0] ?? null, last_id: ids.at(-1) ?? null };
     // All on one page, whatever the limit: `has_more` is what clients go by.
     return { data: ids.map(anthropicModel), has_more: false, ...ends };
@@ -23,12 +29,13 @@ export class ModelsService {
     if (!this.models.list(callerOf(request)).includes(id)) {
       throw new ChatError('model_not_found', `There is no model named ${JSON.stringify(id)}.`);
     }
-    return isOfAnthropic(request) ? anthropicModel(id) : openaiModel(id);
+    return isOfAnthropic(request) ? anthropicModel(id) : this.openaiModel(id);
   }
-}
 
-function openaiModel(id: string) {
-  return { id, object: 'model', created: 0, owned_by: id.split('/')[0] };
+  private openaiModel(id: string) {
+    const { provider } = this.router.resolve(id).targets[0];
+    return { id, object: 'model', created: 0, owned_by: provider.name };
+  }
 }
 
 /** With the epoch for a date that nobody knows, as Anthropic's own API says. */

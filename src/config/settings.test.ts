@@ -1,5 +1,4 @@
 import { describe, expect, it } from '@jest/globals';
-import type { z } from 'zod';
 import { ConfigError, parseEnvironment } from './config.js';
 import { fileSchema } from './file/file.schema.js';
 import { settle } from './settings.js';
@@ -10,7 +9,7 @@ const AZURE = {
   AZURE_OPENAI_DEPLOYMENT: 'gpt',
 };
 
-function namesOf(environment: Record<string, string>, file: z.input<typeof fileSchema> = {}) {
+function namesOf(environment: Record<string, string>, file: object = {}) {
   const settings = settle(parseEnvironment(environment), fileSchema.parse(file));
   return settings.providers.map(({ name }) => name);
 }

@@ -12,7 +12,7 @@ export interface RunningApp {
 
 /** The variables that the machine of the tests may have set itself. */
 const AMBIENT =
-  /^(OPENAI|AZURE|OLLAMA|SLUICE|REDIS|OTEL|METRICS)_|^(API_KEYS|AUTH|HOST|PORT|DEFAULT_MODEL)$/;
+  /^(OPENAI|AZURE|OLLAMA|SLUICE|REDIS|OTEL|METRICS)_|^(API_KEYS|AUTH|HOST|PORT|DEFAULT_MODEL|CONFIG_FILE)$/;
 
 /**
  * The whole application on a port of its own, configured by `env` alone. The environment is read

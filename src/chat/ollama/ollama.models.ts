@@ -41,20 +41,21 @@ export class OllamaModels {
   }
 
   show(asked: string | null | undefined, caller: Caller) {
-    const { name } = this.router.resolve(this.find(asked, caller)).targets[0];
+    const { name, provider } = this.router.resolve(this.find(asked, caller)).targets[0];
     return {
       license: '',
       modelfile: '',
       parameters: '',
       template: '{{ .Prompt }}',
-      details: detailsOf(name),
-      model_info: { 'general.architecture': familyOf(name), 'general.basename': asked ?? name },
+      details: detailsOf(provider.name),
+      model_info: { 'general.architecture': provider.name, 'general.basename': asked ?? name },
       capabilities: CAPABILITIES,
       modified_at: this.modifiedAt,
     };
   }
 
   private entryOf(name: string) {
+    const { provider } = this.router.resolve(name).targets[0];
     return {
       name,
       model: name,
@@ -62,7 +63,7 @@ export class OllamaModels {
       size: 0,
       // Clients show its first digits.
       digest: createHash('sha256').update(name).digest('hex'),
-      details: detailsOf(name),
+      details: detailsOf(provider.name),
     };
   }
 }
@@ -71,8 +72,7 @@ function untagged(name?: string | null): string | undefined {
   return name?.replace(DEFAULT_TAG, '') || undefined;
 }
 
-function detailsOf(name: string) {
-  const family = familyOf(name);
+function detailsOf(family: string) {
   return {
     parent_model: '',
     format: '',
@@ -81,9 +81,4 @@ function detailsOf(name: string) {
     parameter_size: '',
     quantization_level: '',
   };
-}
-
-/** The provider's name. */
-function familyOf(name: string): string {
-  return name.split('/')[0]!;
 }

@@ -80,7 +80,7 @@ export class ConfigFile implements OnModuleInit, OnApplicationShutdown {
     if (DEFAULT_MODEL === undefined || isKnown(settings, DEFAULT_MODEL)) return;
     if (!isKnown(this.settings, DEFAULT_MODEL)) return;
     throw new ConfigError(
-      `${CONFIG_FILE} expected an alias or a provider for DEFAULT_MODEL, as there was before`,
+      `DEFAULT_MODEL: expected its alias or provider to stay in ${CONFIG_FILE}`,
     );
   }
 }

@@ -6,6 +6,8 @@ import { toOllamaMessages } from './chat-messages.js';
 const OPTIONS = {
   temperature: 'temperature',
   top_p: 'top_p',
+  top_k: 'top_k',
+  min_p: 'min_p',
   seed: 'seed',
   stop: 'stop',
   frequency_penalty: 'frequency_penalty',
