@@ -77,11 +77,14 @@ function standardLogprobs(logprobs: NonNullable<UpstreamChoice['logprobs']>) {
   return { content: null, refusal: null, ...logprobs };
 }
 
-function isStandardDelta({ role, content, refusal, tool_calls, function_call }: Delta): boolean {
+function isStandardDelta(delta: Delta): boolean {
+  const { role, content, refusal, tool_calls, function_call } = delta;
   return (
     (role === undefined || ROLES.has(role)) &&
-    (typeof content === 'string' || content == null) &&
-    (typeof refusal === 'string' || refusal == null) &&
+    (content === undefined || isTextOrNull(content)) &&
+    (refusal === undefined || isTextOrNull(refusal)) &&
+    (delta.reasoning === undefined || isTextOrNull(delta.reasoning)) &&
+    (delta.reasoning_content === undefined || isTextOrNull(delta.reasoning_content)) &&
     (tool_calls === undefined || (tool_calls?.every(isStandardCall) ?? false)) &&
     (function_call === undefined || (function_call !== null && isText(function_call.arguments)))
   );
@@ -100,17 +103,24 @@ function isText(value: unknown): boolean {
   return value === undefined || typeof value === 'string';
 }
 
+function isTextOrNull(value: unknown): value is string | null {
+  return typeof value === 'string' || value === null;
+}
+
 function standardDelta(delta: Delta): Choice['delta'] {
-  const { role, content, refusal, tool_calls, function_call, ...rest } = delta;
-  const reasoning = Array.isArray(content) ? thoughtsOf(content) : '';
+  const { role, content, refusal, reasoning, reasoning_content, ...others } = delta;
+  const { tool_calls, function_call, ...rest } = others;
+  const thoughts = Array.isArray(content) ? thoughtsOf(content) : '';
   return {
     ...(ROLES.has(role) && { role: role as Choice['delta']['role'] }),
     ...(content !== undefined && { content: textOf(content) }),
-    ...((refusal === null || typeof refusal === 'string') && { refusal }),
+    ...(isTextOrNull(refusal) && { refusal }),
     ...(tool_calls && { tool_calls: tool_calls.map(standardCall) }),
     ...(function_call && { function_call: standardFunction(function_call) }),
     ...rest,
-    ...(reasoning && { reasoning_content: (rest.reasoning_content ?? '') + reasoning }),
+    ...(isTextOrNull(reasoning) && { reasoning }),
+    ...(isTextOrNull(reasoning_content) && { reasoning_content }),
+    ...(thoughts && { reasoning_content: (reasoning_content ?? '') + thoughts }),
   };
 }
 
@@ -137,18 +147,18 @@ function standardFunction({ name, arguments: json }: NonNullable<ToolCallPiece['
 function textOf(content: Delta['content']): string | null {
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) return null;
-  return content.map(({ type, text }) => (type === 'text' ? (text ?? '') : '')).join('');
+  return content
+    .map(({ type, text }) => (type === 'text' && isText(text) ? (text ?? '') : ''))
+    .join('');
 }
 
 function thoughtsOf(parts: Extract<Delta['content'], unknown[]>): string {
-  return parts
-    .map(({ thinking }) => (Array.isArray(thinking) ? textOf(thinking) : thinking) ?? '')
-    .join('');
+  return parts.map(({ thinking }) => textOf(thinking) ?? '').join('');
 }
 
 function standardReason(reason: unknown): FinishReason {
   if (STANDARD_REASONS.has(reason)) return reason as FinishReason;
-  const name = String(reason).toLowerCase();
+  const name = typeof reason === 'string' ? reason.toLowerCase() : '';
   if (FAILURES.test(name)) {
     throw new ChatError('provider_error', 'The provider broke its answer off with an error.');
   }

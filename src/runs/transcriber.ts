@@ -54,7 +54,7 @@ export class Transcriber {
    * @throws {ChatError} `provider_error` when a finish reason says that the answer failed
    */
   add({ chunk, json }: Frame): Draft[] {
-    if (chunk.usage) this.lastWithUsage = chunk;
+    if (chunk.usage && hasCounts(chunk.usage)) this.lastWithUsage = chunk;
     const { choices: given } = chunk;
     if (!Array.isArray(given) || given.length === 0) {
       if (!chunk.usage) this.extras = { ...this.extras, ...standardFields(chunk) };
@@ -200,12 +200,28 @@ function finishOnly({ index, finish_reason }: Choice): Choice {
   return { index, delta: {}, logprobs: null, finish_reason };
 }
 
+/** Whether anything in it can be a number of tokens. */
+function hasCounts(usage: Partial<CompletionUsage>): boolean {
+  const { prompt_tokens, completion_tokens, total_tokens } = usage;
+  return isCount(prompt_tokens) || isCount(completion_tokens) || isCount(total_tokens);
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
 /** The usage with the three counts that clients rely on; some services leave out the sum. */
 function usageOf({ usage }: UpstreamChunk): CompletionUsage {
-  const given: Partial<CompletionUsage> = Object.fromEntries(
-    Object.entries<unknown>(usage!).filter(([, value]) => value !== null),
+  const { prompt_tokens, completion_tokens, total_tokens, ...details } = usage!;
+  const given: object = Object.fromEntries(
+    Object.entries<unknown>(details).filter(([, value]) => value !== null),
   );
-  const { prompt_tokens = 0, completion_tokens = 0 } = given;
-  const { total_tokens = prompt_tokens + completion_tokens } = given;
-  return { ...given, prompt_tokens, completion_tokens, total_tokens };
+  const prompt = isCount(prompt_tokens) ? prompt_tokens : 0;
+  const completion = isCount(completion_tokens) ? completion_tokens : 0;
+  return {
+    prompt_tokens: prompt,
+    completion_tokens: completion,
+    total_tokens: isCount(total_tokens) ? total_tokens : prompt + completion,
+    ...given,
+  };
 }

@@ -68,6 +68,7 @@ function eventsOf(body: string): SseEvent[] {
 
 interface Completion {
   choices: {
+    index: number;
     delta?: { content?: string };
     message?: { content: string };
     finish_reason?: string | null;
@@ -99,14 +100,15 @@ function readEvents(events: SseEvent[]): Ending {
 function readChunks(events: SseEvent[]): Ending {
   const last = events.at(-1)!.data;
   const chunks = events.slice(0, -1).map(({ data }) => JSON.parse(data) as Completion);
-  const choices = chunks.map((chunk) => chunk.choices[0]);
-  const text = choices.map((choice) => choice?.delta?.content ?? '').join('');
+  const choices = chunks.flatMap((chunk) => chunk.choices);
+  const text = choices.map(({ delta }) => delta?.content ?? '').join('');
   if (last !== '[DONE]') {
     const { error } = JSON.parse(last) as { error: { code: string } };
     return { text, end: error.code };
   }
-  const finished = choices.filter((choice) => choice?.finish_reason);
-  return { text, end: finished.length === 1 ? 'done' : `${finished.length} finish reasons` };
+  const finished = choices.filter((choice) => choice.finish_reason).map(({ index }) => index);
+  const isOnce = finished.length > 0 && new Set(finished).size === finished.length;
+  return { text, end: isOnce ? 'done' : `${finished.length} finish reasons` };
 }
 
 /** Lets so many tasks run at a time, in the order in which they are given. */

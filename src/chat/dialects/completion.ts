@@ -6,6 +6,9 @@ type Fields = Record<string, unknown>;
 /** Strings that a delta gives whole, where others are pieces to be joined. */
 const WHOLE = new Set(['id', 'type', 'role', 'name', 'finish_reason']);
 
+/** A choice of a chunk; a message of its own, where a service sends one, is not a piece. */
+type Piece = ChatCompletionChunk.Choice & { message?: unknown };
+
 /** The answer of a finished run as one object, from the chunks that a stream would have sent. */
 export function assembleCompletion(entries: readonly Entry[]): ChatCompletion {
   const completion: Fields = {};
@@ -23,7 +26,7 @@ export function assembleCompletion(entries: readonly Entry[]): ChatCompletion {
         obfuscation?: string;
       };
       Object.assign(completion, fields);
-      for (const { index, delta, ...rest } of pieces) {
+      for (const { index, delta, message, ...rest } of pieces as Piece[]) {
         const choice = choices.get(index) ?? {
           index,
           message: { role: 'assistant', content: null, refusal: null },
@@ -58,19 +61,24 @@ function merge(into: Fields, delta: Fields) {
     } else if (typeof value === 'string' && typeof before === 'string') {
       into[key] = WHOLE.has(key) ? value || before : before + value;
     } else if (Array.isArray(value)) {
-      const list = (into[key] ??= []) as unknown[];
+      const list: unknown[] = Array.isArray(before) ? before : (into[key] = []);
       for (const item of value as unknown[]) mergeItem(list, item);
     } else if (typeof value === 'object') {
-      merge((into[key] ??= {}) as Fields, value as Fields);
+      merge(isFields(before) ? before : (into[key] = {}), value as Fields);
     } else {
       into[key] = value;
     }
   }
 }
 
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 function mergeItem(list: unknown[], item: unknown) {
   const { index } = Object(item) as Fields;
-  const same = index !== undefined && list.find((other) => (other as Fields).index === index);
+  const same =
+    index !== undefined && list.find((other) => (Object(other) as Fields).index === index);
   if (same) merge(same as Fields, item as Fields);
   else list.push(typeof item === 'object' ? structuredClone(item) : item);
 }

@@ -1,7 +1,7 @@
 import type { Subscriber } from 'rxjs';
 import { ChatError } from '../../errors/chat-error.js';
 import type { Frame } from '../chat-provider.js';
-import type { UpstreamChunk } from '../chunk.js';
+import type { Delta, UpstreamChunk } from '../chunk.js';
 import type { LineParser } from '../http/stream-lines.js';
 import { wordsOf } from '../http/upstream-error.js';
 
@@ -51,8 +51,17 @@ function parseChunk(json: string, key?: string | null): UpstreamChunk {
 function hasShape({ choices }: UpstreamChunk): boolean {
   return isListOf(choices, ({ delta }) => {
     if (delta == null) return true;
-    return isObject(delta) && isListOf(delta.tool_calls, (call) => isObject(call.function ?? {}));
+    return (
+      isObject(delta) &&
+      areParts(delta.content) &&
+      isListOf(delta.tool_calls, (call) => isObject(call.function ?? {}))
+    );
   });
+}
+
+/** Whether content that is a list has parts only, each of which may think in parts. */
+function areParts(content: Delta['content']): boolean {
+  return !Array.isArray(content) || isListOf(content, ({ thinking }) => areParts(thinking));
 }
 
 function isListOf<T extends object>(list: T[] | null | undefined, suits: (item: T) => boolean) {
