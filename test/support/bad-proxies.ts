@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer as createHttpServer, request, type Server as HttpServer } from 'node:http';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { createGzip } from 'node:zlib';
 
 export interface BadProxy {
@@ -68,6 +69,19 @@ export function startZippingProxy(targetPort: number): Promise<BadProxy> {
   );
 }
 
+/** Speaks TLS with its clients, and offers them these protocols. */
+export function startTlsProxy(
+  targetPort: number,
+  certificate: { cert: string; key: string },
+  ALPNProtocols: string[],
+): Promise<BadProxy> {
+  const options = { ...certificate, ALPNProtocols };
+  return listen(
+    createTlsServer(options, (client) => join(client, connect(targetPort, '127.0.0.1'))),
+    'https',
+  );
+}
+
 function join(client: Socket, server: Socket) {
   for (const socket of [client, server]) socket.on('error', () => undefined);
   client.pipe(server);
@@ -76,7 +90,7 @@ function join(client: Socket, server: Socket) {
   server.once('close', () => client.destroySoon());
 }
 
-async function listen(server: Server | HttpServer): Promise<BadProxy> {
+async function listen(server: Server | HttpServer, scheme = 'http'): Promise<BadProxy> {
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
@@ -85,7 +99,7 @@ async function listen(server: Server | HttpServer): Promise<BadProxy> {
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `${scheme}://127.0.0.1:${port}`,
     close: async () => {
       for (const socket of sockets) socket.destroy();
       await once(server.close(), 'close');

@@ -1,5 +1,6 @@
 import { Agent as HttpAgent, request as requestHttp, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
+import { isIP } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
 import type { Server } from '../server.js';
@@ -75,10 +76,11 @@ function parse(json: string): Record<string, unknown> {
 /** The protocol that a browser would get. */
 function alpnOf({ hostname, port }: URL): Promise<string | undefined> {
   return new Promise((resolve) => {
+    const host = hostname.replace(/^\[(.*)\]$/, '$1');
     const socket = connect({
-      host: hostname,
+      host,
       port: Number(port || 443),
-      servername: hostname,
+      servername: isIP(host) ? '' : host,
       ALPNProtocols: ['h2', 'http/1.1'],
       timeout: PATIENCE_MS,
     });

@@ -66,7 +66,7 @@ function isHeld({ together, longestHeldMs }: Flow): boolean {
 }
 
 function isHeldToTheEnd({ arrivals }: Recording, flow: Flow): boolean {
-  return isHeld(flow) && arrivals.at(-1)!.arrivedMs - arrivals[0]!.arrivedMs < TOKENS.every_ms * 2;
+  return isHeld(flow) && arrivals.at(-1)!.arrivedMs - arrivals[0]!.arrivedMs < TOKENS.for_ms / 10;
 }
 
 function ttftFinding({ arrivals, connectedMs = 0 }: Recording): Finding {
@@ -84,12 +84,16 @@ function ttftFinding({ arrivals, connectedMs = 0 }: Recording): Finding {
   };
 }
 
-function gapsFinding({ gap, together }: Flow): Finding {
-  const isUneven = gap.max > 1_000 && together < 0.5;
+function gapsFinding(flow: Flow): Finding {
+  const { gap } = flow;
+  const isUneven = gap.max > 1_000;
+  const why = isHeld(flow)
+    ? ': see buffering'
+    : ': a busy machine, or a network that loses packets';
   return {
     id: 'gaps',
-    verdict: isUneven ? 'warning' : 'ok',
-    summary: `Tokens sent every ${TOKENS.every_ms} ms come every ${time(gap.p50)}, 99 % within ${time(gap.p99)}, the longest gap is ${time(gap.max)}${isUneven ? ': a busy machine, or a network that loses packets' : ''}.`,
+    verdict: isHeld(flow) || isUneven ? 'warning' : 'ok',
+    summary: `Tokens sent every ${TOKENS.every_ms} ms come every ${time(gap.p50)}, 99 % within ${time(gap.p99)}, the longest gap is ${time(gap.max)}${isHeld(flow) || isUneven ? why : ''}.`,
     measured: {
       sent_every_ms: TOKENS.every_ms,
       p50_ms: round(gap.p50),

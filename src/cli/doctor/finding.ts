@@ -30,10 +30,9 @@ export class CannotTest extends Error {
   override readonly name = 'CannotTest';
 }
 
-/** A time for people. */
+/** A time for people, which is right to a millisecond at best. */
 export function time(ms: number): string {
-  if (ms < 1) return 'under 1 ms';
-  return ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
+  return ms < 1_000 ? `${Math.max(1, Math.round(ms))} ms` : `${(ms / 1_000).toFixed(1)} s`;
 }
 
 export function round(ms: number): number {

@@ -1,5 +1,5 @@
-import type { Finding, Verdict } from './finding.js';
-import { REMEDIES } from './remedies.js';
+import type { Finding, FindingId, Verdict } from './finding.js';
+import { REMEDIES, type Remedy } from './remedies.js';
 
 const MARKS: Record<Verdict, { mark: string; color: number }> = {
   ok: { mark: '✓', color: 32 },
@@ -13,20 +13,24 @@ const INDENT = ' '.repeat(16);
 export function reportOf(findings: readonly Finding[], hasColors: boolean): string {
   const paint = (code: number, text: string) =>
     hasColors ? `\u001b[${code}m${text}\u001b[0m` : text;
+  /** Who told of a remedy first: it mends the others too. */
+  const told = new Map<Remedy, FindingId>();
   const lines = findings.flatMap(({ id, verdict, summary, sluice }) => {
     const { mark, color } = MARKS[verdict];
     const line = `${paint(color, mark)} ${id.padEnd(INDENT.length - 2)}${summary}`;
     if (verdict === 'ok') return [line];
-    const { nginx, elsewhere } = REMEDIES[id];
-    const remedies = { ...(nginx && { nginx }), ...(sluice && { Sluice: sluice }), ...elsewhere };
-    const width = Math.max(0, ...Object.keys(remedies).map(({ length }) => length));
-    return [
-      line,
-      ...Object.entries(remedies).map(
-        ([where, what], at) =>
-          `${INDENT}${paint(at === 0 && nginx ? 1 : 2, `${where.padEnd(width)}  ${what}`)}`,
-      ),
-    ];
+    const remedy = REMEDIES[id];
+    const before = told.get(remedy);
+    if (before) return [line, `${INDENT}${paint(2, `What mends ${before} mends this.`)}`];
+    told.set(remedy, id);
+    const { nginx, elsewhere } = remedy;
+    const places = { ...(nginx && { nginx }), ...(sluice && { Sluice: sluice }), ...elsewhere };
+    const width = Math.max(0, ...Object.keys(places).map(({ length }) => length));
+    const advice = Object.entries(places).map(([where, what]) => {
+      const text = `${where.padEnd(width)}  ${what}`;
+      return `${INDENT}${where === 'nginx' ? text : paint(2, text)}`;
+    });
+    return [line, ...advice];
   });
   return `${lines.join('\n')}\n\n${conclusionOf(findings)}\n`;
 }
