@@ -2,6 +2,7 @@ import { registerAs, type ConfigType } from '@nestjs/config';
 import { z } from 'zod';
 import { keyListSchema } from './api-key.js';
 import { EXPECTED_POLICY, POLICY } from './disconnect-policy.js';
+import { DEFAULT_BREAKER } from './file/breaker.schema.js';
 
 const text = z.string().optional();
 const url = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }).optional();
@@ -69,6 +70,9 @@ const environment = z
     IDLE_TIMEOUT_MS: whole(60_000),
     TOTAL_TIMEOUT_MS: whole(900_000),
     WRITE_TIMEOUT_MS: whole(30_000),
+    MAX_ATTEMPTS: whole(3, 1, 100),
+    BREAKER_FAILURES: whole(DEFAULT_BREAKER.failures, 0),
+    BREAKER_OPEN_MS: whole(DEFAULT_BREAKER.openMs),
     COMMIT_AFTER_MS: whole(10_000),
     HEARTBEAT_MS: whole(15_000),
     MAX_BODY_BYTES: whole(20 * MEBIBYTE),

@@ -1,7 +1,7 @@
 import type { ApiKey } from './api-key.js';
 import { ConfigError, type Config } from './config.js';
 import { environmentProviders } from './environment-providers.js';
-import { DEFAULT_BREAKER, type BreakerSettings } from './file/breaker.schema.js';
+import type { BreakerSettings } from './file/breaker.schema.js';
 import type { FileSections } from './file/file.schema.js';
 import type { JwtSettings } from './file/jwt.schema.js';
 import { apiKeysOf } from './file/keys.schema.js';
@@ -25,6 +25,10 @@ export interface Settings {
   aliases: readonly AliasSettings[];
   keys: readonly ApiKey[];
   jwt?: JwtSettings;
+  /** How often a target is asked where its alias says nothing. */
+  attempts: number;
+  /** How long may pass to the first content, whoever is asked, in milliseconds. */
+  firstTokenMs: number;
 }
 
 /**
@@ -46,7 +50,8 @@ export function settle(config: Config, file: FileSections): Settings {
       name,
       service,
       timeouts: withTimeouts(inherited, timeouts),
-      breaker: breaker ?? file.breaker ?? DEFAULT_BREAKER,
+      // What is rehearsed fails the same way every time.
+      breaker: breaker ?? (service.type === 'demo' ? 'off' : (file.breaker ?? breakerOf(config))),
       bulkhead,
     }),
   );
@@ -62,7 +67,14 @@ export function settle(config: Config, file: FileSections): Settings {
     aliases: file.models,
     keys: [...config.API_KEYS, ...file.keys.flatMap(apiKeysOf)],
     jwt: file.jwt,
+    attempts: config.MAX_ATTEMPTS,
+    firstTokenMs: config.FIRST_TOKEN_TIMEOUT_MS,
   };
+}
+
+function breakerOf({ BREAKER_FAILURES, BREAKER_OPEN_MS }: Config): BreakerSettings | 'off' {
+  if (BREAKER_FAILURES === 0) return 'off';
+  return { failures: BREAKER_FAILURES, openMs: BREAKER_OPEN_MS };
 }
 
 function timeoutsOf(config: Config): Timeouts {

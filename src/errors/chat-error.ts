@@ -41,6 +41,8 @@ export interface ChatErrorDetails {
   retryAfterMs?: number;
   /** What a provider that refused the request said of it; passed on as it was. */
   upstream?: { type?: string | null; code?: string | null; param?: string | null };
+  /** HTTP status that a provider answered with. */
+  upstreamStatus?: number;
   /** Name of the request's parameter at fault. */
   param?: string;
   retryable?: boolean;
@@ -62,7 +64,7 @@ export class ChatError extends Error {
   constructor(
     readonly code: ErrorCode,
     message: string,
-    details: ChatErrorDetails = {},
+    readonly details: ChatErrorDetails = {},
   ) {
     super(message, { cause: details.cause });
     const row = CODES[code];
@@ -78,6 +80,11 @@ export class ChatError extends Error {
     };
     dropFrames(this);
   }
+
+  /** The same for a caller who need not try again: that was done here. */
+  spent(): ChatError {
+    return new ChatError(this.code, this.message, { ...this.details, retryable: false });
+  }
 }
 
 /**
@@ -86,6 +93,11 @@ export class ChatError extends Error {
  */
 function dropFrames(error: unknown) {
   for (let at = error; at instanceof Error; at = at.cause) String(at.stack);
+}
+
+/** An answer without a verified end. */
+export function truncated(cause?: unknown): ChatError {
+  return new ChatError('provider_truncated', 'The provider ended its answer early.', { cause });
 }
 
 /** Any thrown value as a {@link ChatError}; what was not foreseen is `internal` and says no more. */

@@ -1,5 +1,6 @@
 import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import type { CompletionUsage } from 'openai/resources/completions';
+import { ChatError } from '../errors/chat-error.js';
 
 type Logprobs = Partial<ChatCompletionChunk.Choice.Logprobs>;
 
@@ -65,6 +66,16 @@ export function hasContent(delta: Delta | null | undefined): boolean {
       delta.function_call ||
       otherContent(delta)),
   );
+}
+
+/** Finish reasons that say that the answer is not whole: Mistral's, OpenRouter's, vLLM's, DeepSeek's. */
+const FAILURES = /^(abort|insufficient_system_resource|(.*_)?error(_.*)?)$/i;
+
+/** @throws {ChatError} `provider_error` when a finish reason is a failure */
+export function expectSuccess(finishReason: unknown) {
+  if (typeof finishReason === 'string' && FAILURES.test(finishReason)) {
+    throw new ChatError('provider_error', 'The provider broke its answer off with an error.');
+  }
 }
 
 const KNOWN_FIELDS = new Set([

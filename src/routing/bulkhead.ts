@@ -48,7 +48,7 @@ export class Bulkhead {
       } else {
         const timer = setTimeout(
           () => refuse('no request ended in time'),
-          Math.min(settings.queueTimeoutMs, maxWaitMs),
+          Math.ceil(Math.min(settings.queueTimeoutMs, maxWaitMs)),
         );
         const enter = () => {
           leave();

@@ -9,7 +9,10 @@ export interface Target {
   model: string;
   /** `<provider>/<model>`, a name that leads to this target again. */
   name: string;
-  /** For one attempt at it: the route's own, else its provider's, else the environment's. */
+  /**
+   * For one attempt at it: the route's own, else its provider's, else the environment's; to the
+   * first token its provider's, else the environment's.
+   */
   timeouts: Timeouts;
   breaker: BreakerSettings | 'off';
   /** Undefined where it may get any number of requests at a time. */
@@ -24,7 +27,10 @@ export interface Route {
   targets: readonly [Target, ...Target[]];
   /** How often a target is tried, the first time included. */
   attempts: number;
-  /** For the request as a whole, all attempts included: the longest that a target has. */
+  /**
+   * For the request as a whole, all attempts included: the route's own, else the longest that a
+   * target has; to the first token never less than the environment's.
+   */
   timeouts: Timeouts;
   /** Goes in front of a conversation that brings no instructions. */
   systemPrompt?: string;

@@ -1,5 +1,4 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { Observable } from 'rxjs';
 import { CONFIG, type Config } from '../config/config.js';
 import { ConfigFile } from '../config/file/config-file.js';
 import type { Settings } from '../config/settings.js';
@@ -7,12 +6,12 @@ import {
   CHAT_PROVIDER_FACTORY,
   type ChatProviderFactory,
   type ChatRequest,
-  type Frame,
 } from '../providers/chat-provider.js';
 import type { UpstreamObserver } from '../providers/upstream-observer.js';
-import { deadlines } from './deadlines.js';
+import { Generation } from './generation.js';
 import type { Route } from './route.js';
 import { Routes, type TargetLabels } from './routes.js';
+import { TargetHealth } from './target-health.js';
 
 /** Which targets answer to a model's name, and how a generation is asked of them. */
 @Injectable()
@@ -21,6 +20,7 @@ export class RouterService {
 
   constructor(
     file: ConfigFile,
+    private readonly health: TargetHealth,
     @Inject(CONFIG) { DEFAULT_MODEL: model, SYSTEM_PROMPT: systemPrompt }: Config,
     @Inject(CHAT_PROVIDER_FACTORY) createProvider: ChatProviderFactory,
   ) {
@@ -46,13 +46,10 @@ export class RouterService {
   }
 
   /**
-   * A cold stream of what the route's targets generate, within the deadlines.
+   * What the route's targets make of the request.
    * @param request as {@link prepareRequest} made it
    */
-  generate(route: Route, request: ChatRequest, observer?: UpstreamObserver): Observable<Frame> {
-    const { provider, model, timeouts } = route.targets[0];
-    return provider
-      .stream(model, request, { connectMs: timeouts.connect, observer })
-      .pipe(deadlines(timeouts));
+  generate(route: Route, request: ChatRequest, observer?: UpstreamObserver): Generation {
+    return new Generation(route, request, this.health, observer);
   }
 }

@@ -4,9 +4,6 @@ import type { ProviderSettings, Settings } from '../config/settings.js';
 import type { ChatProvider, ChatProviderFactory } from '../providers/chat-provider.js';
 import type { Route, Target } from './route.js';
 
-/** How often a target is tried where its alias says nothing. */
-const ATTEMPTS = 3;
-
 /** What the environment says of requests that no alias says otherwise of. */
 export interface RouteDefaults {
   /** The name that stands for a request without one. */
@@ -97,16 +94,18 @@ export class Routes {
   }
 
   private routeOf({ alias, matched }: AliasMatch): Route {
-    const { name, attempts, systemPrompt, defaults, pinned } = alias;
+    const { name, attempts, timeouts, systemPrompt, defaults, pinned } = alias;
     const targets = alias.targets.map((asked) => {
       const target = this.find(asked.replaceAll('*', () => matched))!;
-      return { ...target, timeouts: withTimeouts(target.timeouts, alias.timeouts) };
+      const { firstToken } = target.timeouts;
+      return { ...target, timeouts: { ...withTimeouts(target.timeouts, timeouts), firstToken } };
     }) as [Target, ...Target[]];
     const route = this.routeTo(targets);
     return {
       ...route,
       name,
       attempts: attempts ?? route.attempts,
+      timeouts: withTimeouts(route.timeouts, timeouts),
       systemPrompt: systemPrompt ?? route.systemPrompt,
       defaults,
       pinned,
@@ -117,10 +116,16 @@ export class Routes {
     return {
       name: targets[0].name,
       targets,
-      attempts: ATTEMPTS,
-      timeouts: longest(targets.map(({ timeouts }) => timeouts)),
+      attempts: this.settings.attempts,
+      timeouts: this.timeoutsOf(targets),
       systemPrompt: this.defaults.systemPrompt,
     };
+  }
+
+  /** Time for the slowest. A provider's own time to the first token is for one attempt. */
+  private timeoutsOf(targets: readonly Target[]): Timeouts {
+    const timeouts = longest(targets.map((target) => target.timeouts));
+    return { ...timeouts, firstToken: Math.max(timeouts.firstToken, this.settings.firstTokenMs) };
   }
 
   /** The target that `<provider>` or `<provider>/<model>` names. */

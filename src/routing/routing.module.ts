@@ -1,10 +1,11 @@
 import { Module } from '@nestjs/common';
 import { ProvidersModule } from '../providers/providers.module.js';
 import { RouterService } from './router.service.js';
+import { TargetHealth } from './target-health.js';
 
 @Module({
   imports: [ProvidersModule],
-  providers: [RouterService],
-  exports: [RouterService],
+  providers: [RouterService, TargetHealth],
+  exports: [RouterService, TargetHealth],
 })
 export class RoutingModule {}

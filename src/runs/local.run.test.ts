@@ -18,10 +18,11 @@ const ESTIMATE: Usage = {
 class Script {
   opened = 0;
   closed = 0;
-  private readonly frames = new Subject<Frame>();
-  readonly source = new Observable<Frame>((subscriber) => {
+  private readonly said = new Subject<Frame>();
+  target = 'test/model';
+  readonly frames = new Observable<Frame>((subscriber) => {
     this.opened += 1;
-    subscriber.add(this.frames.subscribe(subscriber));
+    subscriber.add(this.said.subscribe(subscriber));
     subscriber.add(() => (this.closed += 1));
   });
 
@@ -30,23 +31,23 @@ class Script {
   }
 
   say(content: string, index = 0) {
-    this.frames.next({ chunk: { choices: [{ index, delta: { content } }] } });
+    this.said.next({ chunk: { choices: [{ index, delta: { content } }] } });
   }
 
   finish(index = 0) {
-    this.frames.next({ chunk: { choices: [{ index, delta: {}, finish_reason: 'stop' }] } });
+    this.said.next({ chunk: { choices: [{ index, delta: {}, finish_reason: 'stop' }] } });
   }
 
   count(prompt_tokens: number, completion_tokens: number) {
-    this.frames.next({ chunk: { choices: [], usage: { prompt_tokens, completion_tokens } } });
+    this.said.next({ chunk: { choices: [], usage: { prompt_tokens, completion_tokens } } });
   }
 
   end() {
-    this.frames.complete();
+    this.said.complete();
   }
 
   fail(error: unknown) {
-    this.frames.error(error);
+    this.said.error(error);
   }
 }
 
@@ -67,8 +68,7 @@ describe(LocalRun, () => {
   function start(options: Partial<LocalRunOptions> = {}): LocalRun {
     return new LocalRun({
       caller: { owner: 'key:ann', name: 'ann', source: 'key', credential: 'a' },
-      target: 'test/model',
-      source: script.source,
+      generation: script,
       choices: 1,
       graceMs: GRACE_MS,
       commitAfterMs: 10_000,
@@ -527,7 +527,7 @@ describe(LocalRun, () => {
       await pass(0);
       expect([end, jest.getTimerCount()]).toEqual([end, 0]);
     }
-    const idle = start({ source: NEVER });
+    const idle = start({ generation: { target: 'test/model', frames: NEVER } });
     await idle.cancel();
     expect(jest.getTimerCount()).toBe(0);
   });

@@ -33,6 +33,14 @@ const USAGE_WAIT_MS = 2_000;
 
 const STATUS = { done: 'completed', cancelled: 'cancelled', error: 'failed' } as const;
 
+/** Where a run's output comes from. */
+export interface GenerationSource {
+  /** Cold: the run subscribes to it once, ever. */
+  readonly frames: Observable<Frame>;
+  /** The name of the target that answers: of the one that is asked, until one does. */
+  readonly target: string;
+}
+
 export interface LocalRunOptions {
   /** Who started it. */
   caller: Caller;
@@ -41,10 +49,7 @@ export interface LocalRunOptions {
   traceId?: string;
   /** The model that was asked for, if any. */
   model?: string;
-  /** The name of what generates. */
-  target: string;
-  /** The provider's output, cold: the run subscribes to it once, ever. */
-  source: Observable<Frame>;
+  generation: GenerationSource;
   /** How many answers were asked for. */
   choices: number;
   /** How long the run goes on after its last viewer left, in milliseconds. */
@@ -88,16 +93,17 @@ export class LocalRun implements Run {
   private endedAt?: Date;
 
   constructor(private readonly options: LocalRunOptions) {
-    const { source, target, choices, graceMs, commitAfterMs } = options;
+    const { generation, choices, graceMs, commitAfterMs } = options;
     const { stop } = this;
-    const transcriber = (this.transcriber = new Transcriber(target, choices));
-    const log = (this.log = new RunLog({
+    const transcriber = (this.transcriber = new Transcriber(generation, choices));
+    const created = Math.floor(this.createdAt.getTime() / 1000);
+    const log = (this.log = new RunLog(() => ({
       type: 'start',
-      data: { id: this.id, model: target, created: Math.floor(this.createdAt.getTime() / 1000) },
-    }));
-    const generation = defer(() => {
+      data: { id: this.id, model: generation.target, created },
+    })));
+    const generating = defer(() => {
       this.startedAt = new Date();
-      return source;
+      return generation.frames;
     }).pipe(
       // Tokens go from here straight to the log: what follows decides about the run's end alone.
       tap((frame) => this.record(frame)),
@@ -114,7 +120,7 @@ export class LocalRun implements Run {
       tap(() => stop.next(cancelled())),
       ignoreElements(),
     );
-    this.course = merge(stop, generation, opening).pipe(
+    this.course = merge(stop, generating, opening).pipe(
       take(1),
       concatMap((terminal) => this.settle(terminal)),
       tap({
@@ -164,7 +170,7 @@ export class LocalRun implements Run {
       object: 'run',
       status: this.status,
       model: this.options.model ?? null,
-      target: this.options.target,
+      target: this.options.generation.target,
       finish_reason: terminal?.type === 'done' ? terminal.data.finish_reason : null,
       usage: terminal?.data.usage ?? this.transcriber.usage,
       error: terminal?.type === 'error' ? errorOf(terminal.data) : null,
@@ -232,7 +238,7 @@ export class LocalRun implements Run {
   }
 
   private summary(): RunRecord {
-    const { caller, model, target, requestId, traceId } = this.options;
+    const { caller, model, generation, requestId, traceId } = this.options;
     const { entries } = this.log;
     const terminal = this.log.terminal!;
     const tokens = tokensOf(terminal.data.usage);
@@ -244,7 +250,7 @@ export class LocalRun implements Run {
       request_id: requestId ?? null,
       trace_id: traceId ?? null,
       model: model ?? null,
-      target,
+      target: generation.target,
       status: STATUS[terminal.type],
       finish_reason: terminal.type === 'done' ? terminal.data.finish_reason : null,
       error_code: terminal.type === 'error' ? terminal.data.code : null,

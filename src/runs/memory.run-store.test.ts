@@ -9,8 +9,7 @@ const STORE = { retentionMs: 60_000, maxSize: 1_000 };
 function addRun(store: MemoryRunStore): LocalRun {
   const run = new LocalRun({
     caller: { owner: 'key:alice', name: 'alice', source: 'key', credential: 'a' },
-    target: 'demo/echo',
-    source: NEVER,
+    generation: { target: 'demo/echo', frames: NEVER },
     choices: 1,
     graceMs: 0,
     commitAfterMs: 1_000,

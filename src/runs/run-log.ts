@@ -8,8 +8,8 @@ import { isTerminal, type Draft, type Entry, type Terminal } from './entry.js';
 export class RunLog extends Subject<Draft> {
   readonly entries: Entry[] = [];
 
-  /** @param first opens the log, before whatever else comes first */
-  constructor(private readonly first?: Draft) {
+  /** @param first makes what opens the log, when something else is about to */
+  constructor(private readonly first?: () => Draft) {
     super();
   }
 
@@ -33,12 +33,13 @@ export class RunLog extends Subject<Draft> {
 
   open() {
     if (this.isOpen || !this.first) return;
-    this.append(this.first);
-    super.next(this.first);
+    const first = this.first();
+    this.append(first);
+    super.next(first);
   }
 
   override next(draft: Draft) {
-    if (!this.isOpen && this.first) this.append(this.first);
+    if (!this.isOpen && this.first) this.append(this.first());
     this.append(draft);
     super.next(draft);
   }

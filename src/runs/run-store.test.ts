@@ -25,8 +25,7 @@ class ToldRun extends LocalRun {
     super({
       caller: { owner, name: owner, source: 'key', credential: 'a' },
       model: 'm',
-      target: 'told/m',
-      source: told,
+      generation: { target: 'told/m', frames: told },
       choices,
       graceMs: Infinity,
       commitAfterMs: 10_000,

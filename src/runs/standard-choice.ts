@@ -1,6 +1,10 @@
 import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
-import { ChatError } from '../errors/chat-error.js';
-import type { Delta, ToolCallPiece, UpstreamChoice } from '../providers/chunk.js';
+import {
+  expectSuccess,
+  type Delta,
+  type ToolCallPiece,
+  type UpstreamChoice,
+} from '../providers/chunk.js';
 
 type OpenAIChoice = ChatCompletionChunk.Choice;
 type FinishReason = NonNullable<OpenAIChoice['finish_reason']>;
@@ -42,9 +46,6 @@ const REASONS = new Map<string, FinishReason>([
   ['content_filtered', 'content_filter'],
   ['guardrail_intervened', 'content_filter'],
 ]);
-
-/** Reasons that say that the answer is not whole: Mistral's, OpenRouter's, vLLM's, DeepSeek's. */
-const FAILURES = /^(abort|insufficient_system_resource|(.*_)?error(_.*)?)$/;
 
 /** Whether a choice has all that OpenAI's schema requires of it, and nothing that it forbids. */
 export function isStandard(choice: UpstreamChoice): choice is Choice {
@@ -158,9 +159,7 @@ function thoughtsOf(parts: Extract<Delta['content'], unknown[]>): string {
 
 function standardReason(reason: unknown): FinishReason {
   if (STANDARD_REASONS.has(reason)) return reason as FinishReason;
+  expectSuccess(reason);
   const name = typeof reason === 'string' ? reason.toLowerCase() : '';
-  if (FAILURES.test(name)) {
-    throw new ChatError('provider_error', 'The provider broke its answer off with an error.');
-  }
   return REASONS.get(name) ?? 'stop';
 }

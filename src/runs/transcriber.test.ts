@@ -22,7 +22,7 @@ const finish = (reason = 'stop', index = 0) => choice({}, reason, index);
 
 /** All events of an answer, the last one included. */
 function transcribe(chunks: UpstreamChunk[], choices = 1): Draft[] {
-  const transcriber = new Transcriber('test/gpt', choices);
+  const transcriber = new Transcriber({ target: 'test/gpt' }, choices);
   const events = chunks.flatMap((each) =>
     transcriber.add({ chunk: each, json: JSON.stringify(each) }),
   );
@@ -81,7 +81,7 @@ describe(Transcriber, () => {
 
     it('should be a delta for content that has no other event, at once', () => {
       const audio = { id: 'audio_1', data: 'UklGRg==' };
-      const transcriber = new Transcriber('test/gpt', 1);
+      const transcriber = new Transcriber({ target: 'test/gpt' }, 1);
       const add = (delta: object, reason: string | null = null) => {
         const frame = chunk([choice(delta, reason)]);
         return transcriber.add({ chunk: frame, json: JSON.stringify(frame) });
@@ -125,7 +125,7 @@ describe(Transcriber, () => {
   describe('chunks', () => {
     it("should stay upstream's own JSON when nothing in them must change", () => {
       const json = '{"id":"chatcmpl-1", "object":"chat.completion.chunk", "x_new":1e2}';
-      const transcriber = new Transcriber('test/gpt', 1);
+      const transcriber = new Transcriber({ target: 'test/gpt' }, 1);
       const [event] = transcriber.add({ chunk: chunk([text('Hi')]), json });
       expect(event!.chunks).toEqual([json]);
     });
@@ -253,7 +253,7 @@ describe(Transcriber, () => {
 
   describe('the end', () => {
     it('should emit when every choice has its finish reason, and only once', () => {
-      const transcriber = new Transcriber('test/gpt', 2);
+      const transcriber = new Transcriber({ target: 'test/gpt' }, 2);
       let times = 0;
       transcriber.finished.subscribe(() => (times += 1));
       transcriber.add({ chunk: chunk([finish('stop', 1)]) });
@@ -277,13 +277,13 @@ describe(Transcriber, () => {
 
   describe('usage', () => {
     it('should be nothing until upstream counted', () => {
-      const transcriber = new Transcriber('test/gpt', 1);
+      const transcriber = new Transcriber({ target: 'test/gpt' }, 1);
       transcriber.add({ chunk: chunk([text('a')], { usage: null }) });
       expect(transcriber.usage).toBeNull();
     });
 
     it('should not have a null where a service counts no details', () => {
-      const transcriber = new Transcriber('test/gpt', 1);
+      const transcriber = new Transcriber({ target: 'test/gpt' }, 1);
       const counts = { prompt_tokens: 3, completion_tokens: 5, total_tokens: null };
       const usage = { ...counts, prompt_tokens_details: null } as unknown as UpstreamChunk['usage'];
       transcriber.add({ chunk: { choices: [], usage } });
@@ -291,7 +291,7 @@ describe(Transcriber, () => {
     });
 
     it('should be the last count, with the sum that some services leave out', () => {
-      const transcriber = new Transcriber('test/gpt', 1);
+      const transcriber = new Transcriber({ target: 'test/gpt' }, 1);
       const details = { completion_tokens_details: { reasoning_tokens: 2 } };
       transcriber.add({ chunk: { choices: [], usage: { prompt_tokens: 3 } } });
       transcriber.add({

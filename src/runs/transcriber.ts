@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import type { CompletionUsage } from 'openai/resources/completions';
 import { Subject } from 'rxjs';
-import { ChatError } from '../errors/chat-error.js';
+import { truncated } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
 import { otherContent, type UpstreamChunk } from '../providers/chunk.js';
 import type { Draft, OutputChunk, Terminal, Usage } from './entry.js';
@@ -31,11 +31,11 @@ export class Transcriber {
   private pending: OutputChunk[] = [];
 
   /**
-   * @param target the name of what generates
+   * @param generation knows the name of what generates
    * @param choices how many answers the request asked for
    */
   constructor(
-    private readonly target: string,
+    private readonly generation: { readonly target: string },
     private readonly choices: number,
   ) {}
 
@@ -82,12 +82,14 @@ export class Transcriber {
    * @throws {ChatError} `provider_truncated` when a choice has no finish reason
    */
   end(): Draft & Terminal {
-    if (!this.hasFinished) {
-      throw new ChatError('provider_truncated', 'The provider ended its answer early.');
-    }
+    if (!this.hasFinished) throw truncated();
     return {
       type: 'done',
-      data: { finish_reason: this.finishReasons.get(0)!, model: this.target, usage: this.usage },
+      data: {
+        finish_reason: this.finishReasons.get(0)!,
+        model: this.generation.target,
+        usage: this.usage,
+      },
       chunks: this.pending,
       usageChunk: { ...standardFields(this.lastWithUsage ?? {}), ...this.identity!, choices: [] },
     };
@@ -111,7 +113,7 @@ export class Transcriber {
 
   /** @param finishing the choices that may have a finish reason */
   private isClean(chunk: UpstreamChunk, choices: Choice[], finishing: Choice[]): boolean {
-    this.identity ??= identityOf(chunk, this.target);
+    this.identity ??= identityOf(chunk, this.generation.target);
     return (
       chunk.id === this.identity.id &&
       chunk.created === this.identity.created &&
@@ -128,7 +130,7 @@ export class Transcriber {
   /** @param finishing the choices that keep their finish reason */
   private clean(chunk: UpstreamChunk, choices: Choice[], finishing: Choice[]): ChatCompletionChunk {
     const { extras } = this;
-    const identity = (this.identity ??= identityOf(chunk, this.target));
+    const identity = (this.identity ??= identityOf(chunk, this.generation.target));
     this.extras = undefined;
     return {
       ...extras,

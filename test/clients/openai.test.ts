@@ -43,6 +43,8 @@ beforeAll(async () => {
     AZURE_OPENAI_DEPLOYMENT: 'text',
     OLLAMA_BASE_URL: upstream.url,
     DEMO: 'on',
+    // It is the client whose retries are seen here.
+    MAX_ATTEMPTS: 1,
   });
 });
 afterEach(() => upstream.reset());

@@ -119,7 +119,7 @@ function errorCode(call: HttpCall): string | undefined {
 describe('a silence', () => {
   const HEARTBEAT_MS = 40;
   const COMMIT_AFTER_MS = 250;
-  const app = anApp({ HEARTBEAT_MS, COMMIT_AFTER_MS });
+  const app = anApp({ HEARTBEAT_MS, COMMIT_AFTER_MS, MAX_ATTEMPTS: 1, BREAKER_FAILURES: 0 });
 
   it.each([
     ['json', asJson],

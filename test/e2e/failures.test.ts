@@ -65,6 +65,9 @@ beforeAll(async () => {
     OLLAMA_BASE_URL: upstream.url,
     DEMO: 'on',
     MAX_RUN_BYTES: MAX_LINE,
+    // Each failure as it is: what is made of it beyond that is attempts.test.ts's.
+    MAX_ATTEMPTS: 1,
+    BREAKER_FAILURES: 0,
   });
 });
 
@@ -348,6 +351,8 @@ describe('a failure before the first token', () => {
     ])('%s is told within the status', async (_, address, reason) => {
       const url = await address();
       const app = await startApp({
+        MAX_ATTEMPTS: 1,
+        BREAKER_FAILURES: 0,
         OPENAI_BASE_URL: `${url}/v1`,
         AZURE_OPENAI_ENDPOINT: url,
         AZURE_OPENAI_API_KEY: AZURE_KEY,

@@ -34,6 +34,7 @@ describeStores('idempotency', (store) => {
     cluster = await store.start({
       OPENAI_BASE_URL: `${upstream.url}/v1`,
       API_KEYS: 'ann:key-ann,bob:key-bob',
+      MAX_ATTEMPTS: 1,
     });
   });
   afterAll(() => cluster.close());

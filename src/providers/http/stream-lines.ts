@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Observable, type Subscriber } from 'rxjs';
-import { ChatError, toChatError } from '../../errors/chat-error.js';
+import { ChatError, toChatError, truncated } from '../../errors/chat-error.js';
 import { LineDecoder } from './line-decoder.js';
 
 /** After the last line upstream gets this long to end its body, which keeps the connection. */
@@ -90,10 +90,6 @@ function endSoon(body: IncomingMessage, controller: AbortController) {
     left -= length;
     if (left < 0) controller.abort();
   });
-}
-
-function truncated(cause?: Error) {
-  return new ChatError('provider_truncated', 'The provider ended its answer early.', { cause });
 }
 
 /**

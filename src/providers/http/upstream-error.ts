@@ -28,21 +28,29 @@ export function refused({ status, header, message, ...upstream }: UpstreamRefusa
       return new ChatError(
         'provider_rejected',
         message ?? `The provider refused the request with status ${status}.`,
-        { status, upstream },
+        { status, upstreamStatus: status, upstream },
       );
     case 401:
     case 402:
     case 403:
       // The provider's own words can quote the key.
-      return new ChatError('provider_auth', "The provider refused this server's credentials.");
+      return new ChatError('provider_auth', "The provider refused this server's credentials.", {
+        upstreamStatus: status,
+      });
     case 408:
-      return new ChatError('timeout_first_token', 'The provider timed out.');
+      return new ChatError('timeout_first_token', 'The provider timed out.', {
+        upstreamStatus: status,
+      });
     case 429:
       return new ChatError('provider_rate_limited', "The provider's rate limit is reached.", {
+        upstreamStatus: status,
         retryAfterMs: retryAfterMs(header),
+        // OpenAI's word for a budget that is used up: no wait brings it back.
+        ...(upstream.code === 'insufficient_quota' && { retryable: false }),
       });
     default:
       return new ChatError('provider_unavailable', `The provider answered with status ${status}.`, {
+        upstreamStatus: status,
         retryAfterMs: retryAfterMs(header),
       });
   }
@@ -68,5 +76,6 @@ export function expectStream({ headers }: IncomingMessage, type: RegExp) {
   throw new ChatError(
     'provider_unavailable',
     'The provider answered with something else than a stream.',
+    { upstreamStatus: 200 },
   );
 }

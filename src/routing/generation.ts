@@ -1,0 +1,176 @@
+import { defer, finalize, of, retry, throwError, timer, type Observable } from 'rxjs';
+import { toChatError, type ChatError } from '../errors/chat-error.js';
+import type { ChatRequest, Frame } from '../providers/chat-provider.js';
+import type { UpstreamObserver } from '../providers/upstream-observer.js';
+import { backoffMs } from './backoff.js';
+import type { Outcome } from './breaker.js';
+import { idleDeadline, totalDeadline } from './deadlines.js';
+import { holdBack } from './hold-back.js';
+import { remedyOf } from './remedy.js';
+import type { Route, Target } from './route.js';
+import type { TargetHealth } from './target-health.js';
+import { TargetUnavailable } from './target-unavailable.js';
+
+/** Nobody is made to wait longer than this because a target asks for it, in milliseconds. */
+const MAX_RETRY_AFTER_MS = 5_000;
+
+/** What is left of the time when nobody is asked any more, in milliseconds. */
+const OVER_MS = 10;
+
+/** When to come back to a target that is asked one request at a time, in milliseconds. */
+const PROBED_RETRY_AFTER_MS = 1_000;
+
+/**
+ * A request on its way through a route's targets until one of them answers. Until an answer has begun
+ * an attempt that fails is made again, at the same target and then at the next; from then on a
+ * failure is the caller's to know.
+ *
+ * All of it has the route's time to the first token. Every target has an equal part of what is left
+ * when its turn comes, so that one that is silent leaves time for the others.
+ */
+export class Generation {
+  /**
+   * The answer, cold and to be subscribed to once. Unsubscribing ends whatever is under way: the
+   * wait in a queue or between two attempts, the request upstream.
+   */
+  readonly frames: Observable<Frame>;
+
+  private index = 0;
+  /** By `performance.now()`: when an answer must have begun, and when the target's turn is over. */
+  private beginBy = 0;
+  private turnUntil = 0;
+  private hasBegun = false;
+  /** Tells the breaker about the attempt that is under way. */
+  private report: (outcome: Outcome) => void = ignore;
+  /** Attempts that failed: all of them, and those at the target whose turn it is. */
+  private failures = 0;
+  private failuresHere = 0;
+  private lastFailure?: ChatError;
+  /** Of the targets that could not be asked the one that is back the soonest. */
+  private unavailable?: TargetUnavailable;
+
+  constructor(
+    private readonly route: Route,
+    private readonly request: ChatRequest,
+    private readonly health: TargetHealth,
+    private readonly observer?: UpstreamObserver,
+  ) {
+    this.frames = defer(() => {
+      this.beginBy = performance.now() + route.timeouts.firstToken;
+      this.turnTo(0);
+      return defer(() => this.attempt()).pipe(
+        retry({ delay: (error) => this.recover(toChatError(error)) }),
+      );
+    }).pipe(totalDeadline(route.timeouts.total));
+  }
+
+  /** The name of the target that is asked or, in the end, answered. */
+  get target(): string {
+    return this.asked.name;
+  }
+
+  private get asked(): Target {
+    return this.route.targets[this.index]!;
+  }
+
+  private get isOver(): boolean {
+    return performance.now() > this.beginBy - OVER_MS;
+  }
+
+  private turnTo(index: number) {
+    const now = performance.now();
+    this.index = index;
+    this.failuresHere = 0;
+    this.turnUntil = now + (this.beginBy - now) / (this.route.targets.length - index);
+  }
+
+  private attempt(): Observable<Frame> {
+    const { name, bulkhead: limits } = this.asked;
+    // Nobody stands in line before a door that is closed.
+    if (this.isOpen) return throwError(() => this.tooManyFailures());
+    const asking = defer(() => this.ask());
+    if (!limits) return asking;
+    const turnLeft = this.turnUntil - performance.now();
+    return this.health.of(name).bulkhead.admit(asking, limits, turnLeft);
+  }
+
+  private ask(): Observable<Frame> {
+    const { provider, model, timeouts } = this.asked;
+    const report = (this.report = this.enter());
+    const turnLeft = this.turnUntil - performance.now();
+    const { observer } = this;
+    return provider.stream(model, this.request, { connectMs: timeouts.connect, observer }).pipe(
+      holdBack(Math.min(timeouts.firstToken, turnLeft), () => {
+        this.hasBegun = true;
+        report('success');
+      }),
+      idleDeadline(timeouts.idle),
+      // Who leaves says nothing of the target, and lets the next probe pass.
+      finalize(() => report('nothing')),
+    );
+  }
+
+  /** When to subscribe to the next attempt; an error when there is none. */
+  private recover(error: ChatError): Observable<unknown> {
+    if (this.hasBegun) return throwError(() => error);
+    const { targets, attempts } = this.route;
+    const { action, isOutage } = remedyOf(error);
+    this.note(error, isOutage);
+
+    const retryAfterMs = error.retryAfterMs ?? 0;
+    if (action === 'retry' && this.failuresHere < attempts && !this.isOpen) {
+      const waitMs = backoffMs(this.failuresHere, retryAfterMs);
+      const isInTime = performance.now() + waitMs < this.turnUntil - OVER_MS;
+      if (isInTime && retryAfterMs <= MAX_RETRY_AFTER_MS) return timer(waitMs);
+    }
+    const isLast = this.index === targets.length - 1;
+    if (action === 'give up' || isLast || this.isOver) return throwError(() => this.outcome());
+    this.turnTo(this.index + 1);
+    return of('now');
+  }
+
+  private note(error: ChatError, isOutage: boolean) {
+    if (error instanceof TargetUnavailable) {
+      const soonest = this.unavailable?.retryAfterMs ?? Infinity;
+      if (error.retryAfterMs < soonest) this.unavailable = error;
+      return;
+    }
+    this.report(isOutage ? 'failure' : 'nothing');
+    this.failures += 1;
+    this.failuresHere += 1;
+    // That the time is over says less than what it was spent on.
+    const isTime = error.code === 'timeout_first_token' && this.isOver;
+    if (!isTime || !this.lastFailure) this.lastFailure = error;
+  }
+
+  /** What the caller is told: the last that a target said, if one was asked at all. */
+  private outcome(): ChatError {
+    const { lastFailure } = this;
+    if (!lastFailure) return this.unavailable!;
+    return this.failures > 1 ? lastFailure.spent() : lastFailure;
+  }
+
+  /** @throws {TargetUnavailable} */
+  private enter(): (outcome: Outcome) => void {
+    const { name, breaker } = this.asked;
+    if (breaker === 'off') return ignore;
+    const report = this.health.of(name).breaker.enter(breaker);
+    if (!report) throw this.tooManyFailures();
+    return report;
+  }
+
+  private get isOpen(): boolean {
+    const { name, breaker } = this.asked;
+    return breaker !== 'off' && this.health.of(name).breaker.state === 'open';
+  }
+
+  private tooManyFailures(): TargetUnavailable {
+    const { waitMs } = this.health.of(this.asked.name).breaker;
+    const message = 'The provider failed too often of late and is not asked for the moment.';
+    return new TargetUnavailable(message, Math.max(PROBED_RETRY_AFTER_MS, waitMs));
+  }
+}
+
+function ignore() {
+  // A target without a breaker.
+}
