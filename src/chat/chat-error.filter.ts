@@ -60,11 +60,16 @@ function askAgain(response: Response) {
 function exceptionToChatError(exception: unknown): ChatError {
   const status = statusOf(exception);
   if (status === undefined || status >= 500) return toChatError(exception);
-  const message =
-    status === 404
-      ? 'There is no such route.'
-      : `${STATUS_CODES[status]}: ${(exception as Error).message}`;
-  return new ChatError('invalid_request', message, { status });
+  return new ChatError('invalid_request', messageOf(status, (exception as Error).message), {
+    status,
+  });
+}
+
+function messageOf(status: number, message: string): string {
+  if (status === 404) return 'There is no such route.';
+  // JSON.parse quotes what it read.
+  if (status === 400 && message.includes('JSON')) return 'The body is not valid JSON.';
+  return `${STATUS_CODES[status]}: ${message}`;
 }
 
 function statusOf(exception: unknown): number | undefined {

@@ -1,5 +1,6 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** An instance of the application in a process of its own, which a test can kill. */
@@ -19,7 +20,10 @@ export type LogLine = Record<string, unknown> & { context?: string };
 
 let isBuilt = false;
 
-/** Starts what is built, and is built before if need be, on a free port and configured by `env` alone. */
+/**
+ * Starts what is built, and is built before if need be, configured by `env` alone. On a free port unless
+ * that has one, as it must where the log does not tell.
+ */
 export async function startInstance(env: Record<string, string | number>): Promise<Instance> {
   if (!isBuilt) execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '--build']);
   isBuilt = true;
@@ -37,10 +41,10 @@ export async function startInstance(env: Record<string, string | number>): Promi
   });
   const signal = AbortSignal.timeout(15_000);
   for (;;) {
-    const [, port] = /Listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(output) ?? [];
+    const port = (await listens(Number(env.PORT))) ? Number(env.PORT) : toldPort(output);
     if (port !== undefined) {
       return {
-        port: Number(port),
+        port,
         process: child,
         output: () => output + complaints,
         log: () => linesOf(output),
@@ -50,6 +54,21 @@ export async function startInstance(env: Record<string, string | number>): Promi
     if (child.exitCode !== null) throw new Error(`the instance did not start: ${output}`);
     await sleep(20, undefined, { signal });
   }
+}
+
+function toldPort(output: string): number | undefined {
+  const [, port] = /Listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(output) ?? [];
+  return port === undefined ? undefined : Number(port);
+}
+
+/** Whether a server is there; none is at port 0. */
+function listens(port: number): Promise<boolean> {
+  if (!port) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => resolve(true));
+    socket.once('connect', () => socket.destroy());
+    socket.once('error', () => resolve(false));
+  });
 }
 
 function linesOf(output: string): LogLine[] {
