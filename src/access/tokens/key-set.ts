@@ -38,7 +38,12 @@ export class KeySet {
    * @throws {JOSEError} when there is no such key
    */
   readonly find: JWTVerifyGetKey = async (header, token) => {
-    if (this.age > MAX_AGE_MS) await this.refresh();
+    if (this.age > MAX_AGE_MS) {
+      // Nobody waits for an issuer that was away a moment ago, unless there is no going on without it.
+      const isDispensable = this.isAway && this.age <= MAX_AGE_WHILE_AWAY_MS;
+      const refreshing = this.refresh();
+      if (!isDispensable) await refreshing;
+    }
     try {
       return await this.known(header, token);
     } catch (error) {
