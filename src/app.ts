@@ -6,6 +6,7 @@ import { Admission, isAdmitted, whenAdmitted } from './access/admission.js';
 import { AppModule } from './app.module.js';
 import { CONFIG, type Config } from './config/config.js';
 import { expectJson } from './http/expect-json.js';
+import { harden } from './http/harden.js';
 import { requestId } from './http/request-id.js';
 import { RequestTelemetry } from './http/request.telemetry.js';
 import { setUpDocs } from './openapi.js';
@@ -30,8 +31,7 @@ export async function createApp(logLevels?: LogLevel[]): Promise<NestExpressAppl
   });
   const config = app.get<Config>(CONFIG);
   app.useLogger(logLevels ?? [config.LOG_LEVEL]);
-  app.disable('x-powered-by');
-  app.set('etag', false);
+  harden(app, config);
   const drain = app.get(DrainService);
   app.use(drain.track.bind(drain));
   app.use(requestId);

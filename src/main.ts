@@ -3,6 +3,9 @@ import { Logger, ShutdownSignal } from '@nestjs/common';
 import { createApp } from './app.js';
 import { CONFIG, ConfigError, type Config } from './config/config.js';
 
+/** One stream's fault is not the others' end. */
+process.on('unhandledRejection', (reason) => new Logger('Process').error(reason));
+
 async function main() {
   const app = await createApp();
   const { HOST, PORT, CONFIG_FILE } = app.get<Config>(CONFIG);

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { keyListSchema } from './api-key.js';
 import { EXPECTED_POLICY, POLICY } from './disconnect-policy.js';
 import { DEFAULT_BREAKER } from './file/breaker.schema.js';
+import { originList, trustedProxies } from './network.js';
 
 const text = z.string().optional();
 const url = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }).optional();
@@ -50,6 +51,8 @@ const environment = z
 
     API_KEYS: keyListSchema.default([]),
     AUTH: onOff.default(true),
+    CORS_ORIGINS: originList.default([]),
+    TRUST_PROXY: trustedProxies.default(false),
 
     OPENAI_API_KEY: text,
     OPENAI_BASE_URL: url,

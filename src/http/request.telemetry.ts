@@ -28,7 +28,7 @@ export class RequestTelemetry {
 
   /** Middleware, behind the one that gives the request its id. */
   observe(request: Request, response: Response, next: NextFunction) {
-    const { method, socket } = request;
+    const { method, socket, ip: client } = request;
     const startedAt = performance.now();
     const sentBefore = socket.bytesWritten;
     const caused = traceContextOf(request.headers);
@@ -67,6 +67,7 @@ export class RequestTelemetry {
         bytes: socket.bytesWritten - sentBefore,
         request_id: response.getHeader('X-Request-Id'),
         trace_id: traceIdOf(trace),
+        client,
         key: knownCallerOf(request)?.name,
         run_id: response.getHeader('Sluice-Run-Id'),
         ...(isAborted && { aborted: true }),

@@ -1,0 +1,79 @@
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import helmet from 'helmet';
+import type { Config } from '../config/config.js';
+
+/** How long a client may take for a request's headers, and for all of it, in milliseconds. */
+const HEADERS_MS = 20_000;
+const REQUEST_MS = 120_000;
+const CHECK_MS = 5_000;
+
+const MAX_HEADERS = 100;
+
+/** How long a browser may remember what it was allowed, in seconds: the most that any of them does. */
+const PREFLIGHT_SECONDS = 86_400;
+
+/** What clients in browsers read, beside what every page may. */
+const EXPOSED_HEADERS = [
+  'Sluice-Run-Id',
+  'X-Request-Id',
+  'request-id',
+  'Retry-After',
+  'retry-after-ms',
+  'x-should-retry',
+  ...['limit', 'remaining', 'reset'].flatMap((what) => [
+    `x-ratelimit-${what}-requests`,
+    `x-ratelimit-${what}-tokens`,
+    `anthropic-ratelimit-requests-${what}`,
+    `anthropic-ratelimit-tokens-${what}`,
+  ]),
+];
+
+/** Nothing that the API answers is a page, to be shown, framed or run. */
+const NO_PAGE = {
+  useDefaults: false,
+  directives: { 'default-src': "'none'", 'frame-ancestors': "'none'" },
+};
+
+/** The API's description is one, with styles of its own. */
+const DOCS_PAGE = {
+  useDefaults: false,
+  directives: {
+    'default-src': "'self'",
+    'style-src': ["'self'", "'unsafe-inline'"],
+    'img-src': ["'self'", 'data:'],
+    'frame-ancestors': "'none'",
+  },
+};
+
+/**
+ * What a server on a hostile network does before it looks at a request: headers that keep browsers
+ * from more than they are meant to do, other origins' pages as configured, and an end for clients
+ * that send their requests drop by drop.
+ */
+export function harden(app: NestExpressApplication, config: Config) {
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  app.set('trust proxy', config.TRUST_PROXY);
+  app.use(
+    helmet({
+      contentSecurityPolicy: NO_PAGE,
+      // For whoever ends TLS to say, and for all of the host.
+      strictTransportSecurity: false,
+    }),
+  );
+  if (config.DOCS) app.use('/docs', helmet.contentSecurityPolicy(DOCS_PAGE));
+  const { CORS_ORIGINS } = config;
+  if (CORS_ORIGINS.length > 0) {
+    app.enableCors({
+      origin: CORS_ORIGINS.includes('*') ? '*' : CORS_ORIGINS,
+      exposedHeaders: EXPOSED_HEADERS,
+      maxAge: PREFLIGHT_SECONDS,
+    });
+  }
+  const server = app.getHttpServer();
+  server.headersTimeout = HEADERS_MS;
+  server.requestTimeout = REQUEST_MS;
+  server.maxHeadersCount = MAX_HEADERS;
+  // Node reads it when the server begins to listen.
+  Object.assign(server, { connectionsCheckingInterval: CHECK_MS });
+}
