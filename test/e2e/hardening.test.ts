@@ -83,29 +83,29 @@ describe('a server on a hostile network', () => {
 
   describe('for clients that send drop by drop', () => {
     it.each([
-      ['headers', 'POST /v1/chat/stream HTTP/1.1\r\nHost: a\r\n', 'headersTimeout'],
+      ['headers', 'POST /v1/chat/stream HTTP/1.1\r\nHost: a\r\n'],
       [
         'a body',
         'POST /v1/chat/stream HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer secret\r\n' +
           'Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{',
-        'requestTimeout',
       ],
-    ] as const)(
+    ])(
       'ends a connection that never has all of %s',
-      async (_what, start, timeout) => {
+      async (_what, start) => {
         const server = app.app.getHttpServer();
-        expect(server[timeout]).toBeLessThanOrEqual(120_000);
-        const before = server[timeout];
-        server[timeout] = 300;
+        const { headersTimeout, requestTimeout } = server;
+        expect(headersTimeout).toBeLessThan(requestTimeout);
+        expect(requestTimeout).toBeLessThanOrEqual(120_000);
+        Object.assign(server, { headersTimeout: 300, requestTimeout: 300 });
         const socket = connect(app.port, '127.0.0.1');
         socket.write(start);
         const dripping = setInterval(() => socket.write('x'), 200);
         const answer = await text(socket).catch(() => '');
         clearInterval(dripping);
-        server[timeout] = before;
+        Object.assign(server, { headersTimeout, requestTimeout });
         expect(answer === '' || answer.startsWith('HTTP/1.1 408')).toBe(true);
       },
-      20_000,
+      30_000,
     );
   });
 
@@ -152,7 +152,7 @@ describe('a server on a hostile network', () => {
     };
     expect(await asked({})).toBe('127.0.0.1');
     expect(await asked({ TRUST_PROXY: 'loopback' })).toBe('203.0.113.7');
-  }, 30_000);
+  }, 60_000);
 });
 
 describe('a fault beside every stream', () => {
