@@ -9,6 +9,8 @@ export class Refusal extends Error {
     readonly code: string,
     message: string,
     readonly retryable: boolean,
+    /** How long to wait before another try, in seconds, where the server says so. */
+    readonly retryAfter?: string,
   ) {
     super(message);
   }
@@ -87,6 +89,7 @@ async function refusalOf(response: Response): Promise<Refusal> {
     typeof error?.code === 'string' ? error.code : `http_${status}`,
     typeof error?.message === 'string' ? error.message : foreign,
     shouldRetry === 'true',
+    headers.get('retry-after') ?? undefined,
   );
 }
 

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { startApp, type RunningApp } from '../support/app.js';
 import { buildCli, startCli, type CliOptions } from '../support/cli.js';
+import { eventually } from '../support/eventually.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
 import { NASTY, startUpstream, textOf, type Upstream } from '../support/upstream/index.js';
 
@@ -109,7 +110,7 @@ describe('Ctrl-C in sluice chat', () => {
     await cli.until('Grüße');
     cli.child.kill('SIGINT');
     expect(await cli.exited).toBe(130);
-    expect(upstream.requests[0]!.closedEarly).toBe(true);
+    await eventually(() => expect(upstream.requests[0]!.closedEarly).toBe(true));
     expect(cli.err).toMatch(
       /^Stopped after about \d+ tokens\. The rest, however long, was not generated\.\n$/,
     );
@@ -130,7 +131,7 @@ describe('Ctrl-C in sluice chat', () => {
     const request = await upstream.next();
     cli.child.kill('SIGINT');
     expect(await cli.exited).toBe(130);
-    expect(request.closedEarly).toBe(true);
+    await eventually(() => expect(request.closedEarly).toBe(true));
   });
 
   it('leaves at once the second time', async () => {
@@ -142,12 +143,12 @@ describe('Ctrl-C in sluice chat', () => {
     expect(await cli.exited).toBe(130);
   });
 
-  it('stops nothing twice: SIGTERM is the same', async () => {
+  it('does the same at SIGTERM', async () => {
     const cli = chat(['-m', 'text_tokens-2000_ms-20', 'hi']);
     await cli.until('Grüße');
     cli.child.kill('SIGTERM');
     expect(await cli.exited).toBe(143);
-    expect(upstream.requests[0]!.closedEarly).toBe(true);
+    await eventually(() => expect(upstream.requests[0]!.closedEarly).toBe(true));
   });
 });
 
@@ -163,7 +164,7 @@ it('stops the generation when nobody reads on, without a word', async () => {
   await cli.until('Grüße');
   cli.child.stdout!.destroy();
   expect(await cli.exited).toBe(141);
-  expect(upstream.requests[0]!.closedEarly).toBe(true);
+  await eventually(() => expect(upstream.requests[0]!.closedEarly).toBe(true));
   expect(cli.err).toBe('');
 });
 
@@ -173,6 +174,12 @@ describe('a failure in sluice chat', () => {
     expect(await cli.exited).toBe(1);
     expect(cli.out).toBe('');
     expect(cli.err).toMatch(/^The provider .* \(provider_auth\)\n$/);
+  });
+
+  it('says when to try again', async () => {
+    const cli = chat(['-m', 'demo/rate-limit', 'hi']);
+    expect(await cli.exited).toBe(1);
+    expect(cli.err).toMatch(/\(provider_rate_limited\) Try again in 7 s\.\n$/);
   });
 
   it('leaves the text so far', async () => {

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import { startApp, type RunningApp } from '../support/app.js';
 import { buildCli, startCliAtTerminal } from '../support/cli.js';
+import { eventually } from '../support/eventually.js';
 import { describeWith } from '../support/programs.js';
 import { REASONING_TOKENS, startUpstream, TEXT, type Upstream } from '../support/upstream/index.js';
 
@@ -80,7 +81,7 @@ describeWith('script', 'sluice chat at a terminal', () => {
     await cli.until('Grüße');
     cli.type(CTRL_C);
     await cli.until('Stopped after about ');
-    expect(upstream.requests[0]!.closedEarly).toBe(true);
+    await eventually(() => expect(upstream.requests[0]!.closedEarly).toBe(true));
     await cli.until(PROMPT);
     cli.type('/model text_tokens-2\r');
     await cli.until(PROMPT);

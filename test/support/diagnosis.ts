@@ -46,21 +46,25 @@ export async function diagnose({ url, env }: Path, ...args: string[]): Promise<D
 
 /** Looking at a path is mostly waiting: several are looked at while tests wait for the first. */
 export class WaitingRoom {
-  private readonly patients: (() => Promise<void>)[] = [];
+  private readonly patients: (() => Promise<Diagnosis>)[] = [];
 
   /** @returns what is known of the path once its turn has come */
   admit(start: () => Promise<Path>, ...args: string[]): () => Promise<Diagnosis> {
-    const diagnosis = new Promise<Diagnosis>((resolve, reject) => {
-      this.patients.push(async () => {
-        try {
-          const path = await start();
-          await diagnose(path, ...args)
-            .finally(path.close)
-            .then(resolve, reject);
-        } catch (error) {
-          reject(error);
-        }
-      });
+    let begin: () => void = () => undefined;
+    const begun = new Promise<void>((resolve) => (begin = resolve));
+    const look = async () => {
+      await begun;
+      const path = await start();
+      try {
+        return await diagnose(path, ...args);
+      } finally {
+        await path.close?.();
+      }
+    };
+    const diagnosis = look();
+    this.patients.push(() => {
+      begin();
+      return diagnosis;
     });
     // Of those whose test is skipped nobody asks.
     diagnosis.catch(() => undefined);
@@ -70,7 +74,9 @@ export class WaitingRoom {
   /** Looks at all of them, so many at once. */
   open(doctors: number) {
     const work = async () => {
-      for (let next = this.patients.shift(); next; next = this.patients.shift()) await next();
+      for (let next = this.patients.shift(); next; next = this.patients.shift()) {
+        await next().catch(() => undefined);
+      }
     };
     for (let doctor = 0; doctor < doctors; doctor += 1) void work();
   }
