@@ -15,6 +15,7 @@ import { AllowedModels } from './allowed-models.service.js';
 import type { ChatRequestBody } from './chat-request.schema.js';
 import { isClientGone } from './client-gone.js';
 import type { Cursor } from './cursor.js';
+import { setRateLimits } from './rate-limit-headers.js';
 import { Revocation } from './revocation.service.js';
 import { runOptions } from './run-options.js';
 import { Viewer } from './viewer.js';
@@ -54,6 +55,7 @@ export class ChatService {
       trace: traceOf(response.req),
       model: model ?? undefined,
       request: request as ChatRequest,
+      onLimits: (limits) => setRateLimits(response, limits),
       ...runOptions(response.req, this.config),
       ...(ticket && { idempotencyKey: `ticket ${ticket.id}`, isOnce: true }),
     });

@@ -89,6 +89,9 @@ const environment = z
     REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'expected a redis or rediss URL' }).optional(),
     REDIS_PREFIX: z.string().default('sluice:'),
     READY_REQUIRES_REDIS: onOff.default(false),
+    LIMITS_ON_ERROR: z
+      .enum(['allow', 'deny'], { error: 'expected allow or deny' })
+      .default('allow'),
 
     SHUTDOWN_DELAY_MS: whole(5_000, 0),
     SHUTDOWN_DRAIN_MS: whole(25_000, 0),

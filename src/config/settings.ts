@@ -5,6 +5,7 @@ import type { BreakerSettings } from './file/breaker.schema.js';
 import type { FileSections } from './file/file.schema.js';
 import type { JwtSettings } from './file/jwt.schema.js';
 import { apiKeysOf } from './file/keys.schema.js';
+import type { LimitsSettings } from './file/limits-section.schema.js';
 import type { AliasSettings } from './file/models.schema.js';
 import type { BulkheadSettings, FileProvider, Service } from './file/providers.schema.js';
 import { withTimeouts, type Timeouts } from './file/timeouts.schema.js';
@@ -29,6 +30,7 @@ export interface Settings {
   attempts: number;
   /** How long may pass to the first content, whoever is asked, in milliseconds. */
   firstTokenMs: number;
+  limits: LimitsSettings;
 }
 
 /**
@@ -69,6 +71,7 @@ export function settle(config: Config, file: FileSections): Settings {
     jwt: file.jwt,
     attempts: config.MAX_ATTEMPTS,
     firstTokenMs: config.FIRST_TOKEN_TIMEOUT_MS,
+    limits: file.limits,
   };
 }
 

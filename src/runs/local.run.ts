@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   catchError,
+  concat,
   concatMap,
   concatWith,
   defer,
@@ -50,6 +51,8 @@ export interface LocalRunOptions {
   /** The model that was asked for, if any. */
   model?: string;
   generation: GenerationSource;
+  /** Holds the generation back until it completes; its error is the run's. */
+  admitted?: Observable<never>;
   /** How many answers were asked for. */
   choices: number;
   /** How long the run goes on after its last viewer left, in milliseconds. */
@@ -60,6 +63,8 @@ export interface LocalRunOptions {
   maxLength: number;
   /** Counts the tokens of a run whose provider did not; gets the text that was generated. */
   estimateUsage: (generated: string) => Promise<Usage>;
+  /** Hears that nothing is generated any more, where the tokens are yet to be counted. */
+  onStop?: () => void;
   /** Hears of the run's end, once. Must not throw. */
   onEnd?: (record: RunRecord) => void;
 }
@@ -93,7 +98,7 @@ export class LocalRun implements Run {
   private endedAt?: Date;
 
   constructor(private readonly options: LocalRunOptions) {
-    const { generation, choices, graceMs, commitAfterMs } = options;
+    const { generation, admitted, choices, graceMs, commitAfterMs } = options;
     const { stop } = this;
     const transcriber = (this.transcriber = new Transcriber(generation, choices));
     const created = Math.floor(this.createdAt.getTime() / 1000);
@@ -103,7 +108,7 @@ export class LocalRun implements Run {
     })));
     const generating = defer(() => {
       this.startedAt = new Date();
-      return generation.frames;
+      return admitted ? concat(admitted, generation.frames) : generation.frames;
     }).pipe(
       // Tokens go from here straight to the log: what follows decides about the run's end alone.
       tap((frame) => this.record(frame)),
@@ -229,6 +234,7 @@ export class LocalRun implements Run {
     // A request that was refused used nothing.
     const isFree = terminal.type === 'error' && !this.log.isOpen;
     if (terminal.data.usage || isFree) return [terminal];
+    this.options.onStop?.();
     return this.usage()
       .catch(() => null)
       .then((usage) => {

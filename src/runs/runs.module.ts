@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { CONFIG, type Config } from '../config/config.js';
+import { LimitsModule } from '../limits/limits.module.js';
 import { REDIS, type RedisConnection } from '../redis/redis-connection.js';
 import { RoutingModule } from '../routing/routing.module.js';
 import { ChatsService } from './chats.service.js';
@@ -16,7 +17,7 @@ import { TokenCounter } from './token-counter.js';
 import { UsageEstimator } from './usage-estimator.js';
 
 @Module({
-  imports: [RoutingModule],
+  imports: [LimitsModule, RoutingModule],
   controllers: [RunsController],
   providers: [
     RunsService,

@@ -3,8 +3,12 @@ import { createHash } from 'node:crypto';
 import type { Caller } from '../access/caller.js';
 import { CONFIG, type Config } from '../config/config.js';
 import { ChatError } from '../errors/chat-error.js';
+import type { Admission } from '../limits/admission.js';
+import { LimitsService } from '../limits/limits.service.js';
+import type { RateLimits } from '../limits/rate-limits.js';
 import type { ChatRequest } from '../providers/chat-provider.js';
 import { prepareRequest } from '../routing/prepare-request.js';
+import type { Route } from '../routing/route.js';
 import { RouterService } from '../routing/router.service.js';
 import { traceIdOf, type TraceContext } from '../telemetry/trace-context.js';
 import { DrainService } from './drain.service.js';
@@ -29,6 +33,8 @@ export interface RunRequest {
   idempotencyKey?: string;
   /** Whether they are that run also when it failed or was cancelled. */
   isOnce?: boolean;
+  /** Hears how the caller's limits stand, if it has any and this is a run of its own. */
+  onLimits?: (limits: RateLimits) => void;
 }
 
 /** Starts runs and finds them again, for their owners alone. */
@@ -36,6 +42,7 @@ export interface RunRequest {
 export class RunsService {
   constructor(
     private readonly router: RouterService,
+    private readonly limits: LimitsService,
     private readonly usage: UsageEstimator,
     private readonly drain: DrainService,
     private readonly records: RunRecords,
@@ -46,33 +53,22 @@ export class RunsService {
 
   /**
    * A run that generates once it is viewed, or the one that the same request started before.
-   * @throws {ChatError} `shutting_down`, `idempotency_mismatch`, or `store_unavailable` with a key
+   * @throws {ChatError} `shutting_down`, `rate_limit_exceeded`, `insufficient_quota`,
+   *   `idempotency_mismatch`, or `store_unavailable` with a key or with limits
    */
   async start(asked: RunRequest): Promise<Run> {
     this.drain.expectOpen();
-    const { caller, requestId, trace, model, graceMs, idempotencyKey, isOnce } = asked;
+    const { caller, model, idempotencyKey, isOnce, onLimits } = asked;
     const route = this.router.resolve(model);
     const request = prepareRequest(asked.request, route);
-    const target = route.targets[0].name;
-    const follower = this.telemetry.follow({ request, target, trace });
-    const run = new LocalRun({
-      caller,
-      requestId,
-      traceId: traceIdOf(trace),
-      model,
-      generation: this.router.generate(route, request, follower.upstream),
-      choices: request.n ?? 1,
-      graceMs,
-      commitAfterMs: this.config.COMMIT_AFTER_MS,
-      maxLength: this.config.MAX_RUN_BYTES,
-      estimateUsage: (generated) => this.usage.estimate(request, generated),
-      onEnd: (record) => {
-        follower.ended(record, run.log.entries);
-        this.records.next(record);
-      },
-    });
+    const [target] = route.targets;
+    const models = [model ?? route.name, route.name, target.name, target.model];
+    const admission = this.limits.admissionOf({ caller, models, request, onLimits });
+    const isKeyed = idempotencyKey !== undefined;
+    if (admission && !isKeyed) await admission.enter();
+    const run = this.create({ ...asked, request }, route, admission);
     this.store.add(run);
-    if (idempotencyKey === undefined) return run;
+    if (!isKeyed) return run;
     try {
       const chosen = await this.claim(
         run,
@@ -80,7 +76,9 @@ export class RunsService {
         digest([model, asked.request]),
         isOnce,
       );
-      if (chosen !== run) await this.store.remove(run);
+      // An earlier run costs nothing.
+      if (chosen === run) await admission?.enter();
+      else await this.store.remove(run);
       return chosen;
     } catch (error) {
       await this.store.remove(run);
@@ -103,6 +101,36 @@ export class RunsService {
   async remove(run: Run): Promise<void> {
     await run.cancel();
     await this.store.remove(run);
+  }
+
+  private create(
+    { caller, requestId, trace, model, request, graceMs, idempotencyKey }: RunRequest,
+    route: Route,
+    admission?: Admission,
+  ): LocalRun {
+    const target = route.targets[0].name;
+    const follower = this.telemetry.follow({ request, target, trace });
+    const run = new LocalRun({
+      caller,
+      requestId,
+      traceId: traceIdOf(trace),
+      model,
+      generation: this.router.generate(route, request, follower.upstream),
+      // Whoever finds a run by its key can view it before it is let in.
+      admitted: idempotencyKey === undefined ? undefined : admission?.opened,
+      choices: request.n ?? 1,
+      graceMs,
+      commitAfterMs: this.config.COMMIT_AFTER_MS,
+      maxLength: this.config.MAX_RUN_BYTES,
+      estimateUsage: (generated) => this.usage.estimate(request, generated),
+      onStop: () => admission?.stop(),
+      onEnd: (record) => {
+        admission?.leave(record.total_tokens);
+        follower.ended(record, run.log.entries);
+        this.records.next(record);
+      },
+    });
+    return run;
   }
 
   /** Gives the key to the run, unless an earlier run has it that goes on or came to its end. */

@@ -3,16 +3,19 @@ import type { Flaw } from './flaw.js';
 import type { AliasSettings } from './models.schema.js';
 
 /** The alias that a name means, and what its `*` stands for. */
-export interface AliasMatch {
-  alias: AliasSettings;
+export interface AliasMatch<A extends { name: string } = AliasSettings> {
+  alias: A;
   matched: string;
 }
 
 /** An alias of this very name goes first, then patterns, those with more text before the `*` first. */
-export function findAlias(aliases: readonly AliasSettings[], name: string): AliasMatch | undefined {
+export function findAlias<A extends { name: string }>(
+  aliases: readonly A[],
+  name: string,
+): AliasMatch<A> | undefined {
   const exact = aliases.find((alias) => alias.name === name);
   if (exact) return { alias: exact, matched: '' };
-  let found: (AliasMatch & { prefix: string }) | undefined;
+  let found: (AliasMatch<A> & { prefix: string }) | undefined;
   for (const alias of aliases) {
     const [prefix, suffix] = alias.name.split('*') as [string, string?];
     const matches =
