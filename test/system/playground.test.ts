@@ -240,6 +240,17 @@ describeWith('chromium', 'the playground', () => {
     expect(await titles.allInnerTexts()).toEqual(['the second']);
   });
 
+  it('stops what a conversation is answered when that is deleted, and keeps nothing of it', async () => {
+    await sut.ask('text_tokens-5000_ms-10', 'not for long');
+    await sut.until(50);
+    await sut.page.getByRole('button', { name: 'Delete not for long' }).click();
+    await sut.page.getByRole('button', { name: 'Delete?' }).click();
+    await generation().closed;
+    expect(generation().closedEarly).toBe(true);
+    await sut.page.reload();
+    expect(await sut.page.locator('#conversations .open').count()).toBe(0);
+  });
+
   it('colours code once it is whole, and copies it as it is', async () => {
     await sut.context.grantPermissions(['clipboard-read', 'clipboard-write']);
     const code = 'const a = "<b>";\nif (a) {\n  b();\n}';

@@ -62,13 +62,14 @@ export class AnswerView {
     const isWhole = answer.status !== 'pending';
     this.element.classList.toggle('growing', !isWhole && answering?.connection === 'open');
     this.element.setAttribute('aria-busy', String(!isWhole));
-    this.#markdown.update(answer.text, isWhole);
+    const isShown = this.#markdown.update(answer.text, isWhole);
     this.#showReasoning(answer);
     this.#refusal.hidden = answer.refusal === '';
     this.#refusal.textContent = answer.refusal;
     this.#showCalls(answer);
     this.#showNotice(answer, answering);
-    if (isWhole) this.#showEnd(answer);
+    if (isWhole && isShown) this.#showEnd(answer);
+    if (isWhole && !isShown) requestAnimationFrame(() => this.update(answer));
   }
 
   /** @param {Answer} answer */

@@ -9,17 +9,16 @@ const SAVE_MS = 1_000;
 
 /**
  * An answer on its way, whether it is on screen or not. Dispatches `change` whenever there is
- * something new to show, and `end` once.
+ * something new to show, `lost` and `found` for its connection, and `end` once.
  */
 export class Answering extends EventTarget {
   connection = /** @type {import('./run-stream.js').Connection} */ ('connecting');
-  /** When the next attempt is to come, as `Date.now()`; for a lost connection. */
-  nextAttemptAt = 0;
 
   #save;
   #stream;
   #meter;
   #savedAt = 0;
+  #isLost = false;
 
   /**
    * @param {object} options
@@ -42,7 +41,7 @@ export class Answering extends EventTarget {
       policy: answer.policy,
       cursor: answer.cursor,
       onEvent: (event) => this.#take(event),
-      onConnection: (connection, nextAttemptMs) => this.#connect(connection, nextAttemptMs),
+      onConnection: (connection) => this.#connect(connection),
     });
   }
 
@@ -90,15 +89,25 @@ export class Answering extends EventTarget {
 
   /**
    * @param {import('./run-stream.js').Connection} connection
-   * @param {number} [nextAttemptMs]
    */
-  #connect(connection, nextAttemptMs = 0) {
+  #connect(connection) {
     const isFoundAgain = connection === 'open' && this.answer.cursor.lastEventId !== '';
     if (isFoundAgain) this.answer.resumes += 1;
-    if (connection === 'off' || connection === 'lost') this.#meter.cut();
     this.connection = connection;
-    this.nextAttemptAt = Date.now() + nextAttemptMs;
+    if (connection === 'off' || connection === 'lost') this.#lose();
+    if (connection === 'open' && this.#isLost) this.#find();
     this.dispatchEvent(new Event('change'));
+  }
+
+  #lose() {
+    this.#meter.cut();
+    if (!this.#isLost) this.dispatchEvent(new Event('lost'));
+    this.#isLost = true;
+  }
+
+  #find() {
+    this.#isLost = false;
+    this.dispatchEvent(new Event('found'));
   }
 
   /** @param {unknown} error */

@@ -46,8 +46,13 @@ function announce(text) {
   status.textContent = text;
 }
 
+/** @param {Conversation} conversation */
+function isAnswering({ id }) {
+  return answerings.get(id)?.answer.status === 'pending';
+}
+
 function showSidebar() {
-  sidebar.show(conversations.list(), current, ({ id }) => answerings.has(id));
+  sidebar.show(conversations.list(), current, isAnswering);
   const title = current.title || 'New conversation';
   byId('title', HTMLElement).textContent = title;
   document.title = current.title ? `${title} – Sluice` : 'Sluice';
@@ -58,7 +63,7 @@ function open(conversation) {
   current = conversation;
   keepTurns();
   composer.model = conversation.model;
-  composer.isAnswering = answerings.has(conversation.id);
+  composer.isAnswering = isAnswering(conversation);
   thread.show(
     conversation,
     intro(models, (model, question) => {
@@ -84,7 +89,7 @@ function send(question) {
 
 /** @param {Turn} turn */
 function again(turn) {
-  if (answerings.has(current.id)) return;
+  if (isAnswering(current)) return;
   dropFrom(turn);
   send(turn.question);
   composer.focus();
@@ -92,7 +97,7 @@ function again(turn) {
 
 /** @param {Turn} turn */
 function edit(turn) {
-  if (answerings.has(current.id)) return;
+  if (isAnswering(current)) return;
   edited = turn;
   composer.isEditing = true;
   composer.text = turn.question;
@@ -123,6 +128,10 @@ function answer(conversation, turn) {
   const answering = new Answering({ api, conversation, turn, save });
   answerings.set(conversation.id, answering);
   answering.addEventListener('change', () => askForFrame());
+  answering.addEventListener('lost', () => announce('The connection is lost.'));
+  answering.addEventListener('found', () =>
+    announce('The connection is back, and the answer goes on.'),
+  );
   answering.addEventListener('end', () => end(answering));
   void answering.run();
   if (conversation === current) composer.isAnswering = true;
@@ -141,7 +150,7 @@ function end(answering) {
   if (conversation !== current) return;
   thread.update(answering);
   figures.show(answering.answer);
-  composer.isAnswering = answerings.has(current.id);
+  composer.isAnswering = isAnswering(current);
   if (how === 'done') announce(`The answer is complete: ${measured.tokens} tokens.`);
   if (how === 'stopped') announce('The answer was stopped.');
   if (!failure) return;
@@ -165,8 +174,8 @@ function askForFrame() {
     if (!answering) return;
     thread.update(answering);
     figures.grow(answering.answer);
-    composer.isAnswering = answering.answer.status === 'pending';
-    if (answering.answer.status === 'pending') askForFrame();
+    composer.isAnswering = isAnswering(current);
+    if (isAnswering(current)) askForFrame();
   });
 }
 
@@ -234,7 +243,13 @@ composer.addEventListener('keep', () => {
   composer.text = '';
 });
 composer.addEventListener('model', setModel);
-conversations.addEventListener('change', () => showSidebar());
+conversations.addEventListener('change', () => {
+  // What another tab said in the same conversation is taken over once it has been answered.
+  const other = conversations.list().find(({ id }) => id === current.id);
+  const isPending = other?.turns.at(-1)?.answer.status === 'pending';
+  if (other && !isPending && !isAnswering(current)) open(other);
+  else showSidebar();
+});
 
 byId('new', HTMLElement).addEventListener('click', () => {
   open(newConversation(preferences));
@@ -256,7 +271,6 @@ const networkSwitch = byId('network', HTMLButtonElement);
 networkSwitch.addEventListener('click', () => {
   network.isOn = !network.isOn;
   networkSwitch.setAttribute('aria-checked', String(network.isOn));
-  announce(network.isOn ? 'The network is back.' : 'The network is cut.');
 });
 
 setUpThemeButton(preferences);

@@ -81,6 +81,8 @@ export function chatRequest({ model, system }, before, question) {
 export class Conversations extends EventTarget {
   /** @type {Map<string, Conversation>} */
   #all = new Map();
+  /** @type {Set<string>} */
+  #removed = new Set();
   #items;
 
   /** @param {import('./storage.js').Items} items */
@@ -90,8 +92,9 @@ export class Conversations extends EventTarget {
     const keys = Array.from({ length: items.length }, (_, index) => items.key(index) ?? '');
     for (const key of keys) this.#read(key);
     globalThis.addEventListener('storage', ({ key }) => {
-      if (key?.startsWith(PREFIX))
-        this.dispatchEvent(new CustomEvent('change', { detail: this.#read(key) }));
+      if (!key?.startsWith(PREFIX)) return;
+      this.#read(key);
+      this.dispatchEvent(new Event('change'));
     });
   }
 
@@ -106,6 +109,8 @@ export class Conversations extends EventTarget {
    * @returns {boolean} whether there was room
    */
   save(conversation) {
+    // Its last answer may still be coming to its end.
+    if (this.#removed.has(conversation.id)) return true;
     this.#all.set(conversation.id, conversation);
     const others = this.list().filter(({ id }) => id !== conversation.id);
     while (others.length >= MAX_CONVERSATIONS) this.remove(others.pop()?.id ?? '');
@@ -125,6 +130,7 @@ export class Conversations extends EventTarget {
   /** @param {string} id */
   remove(id) {
     this.#all.delete(id);
+    this.#removed.add(id);
     this.#items.removeItem(PREFIX + id);
   }
 
@@ -133,7 +139,7 @@ export class Conversations extends EventTarget {
    * @param {string} key
    */
   #read(key) {
-    if (!key.startsWith(PREFIX)) return undefined;
+    if (!key.startsWith(PREFIX)) return;
     const id = key.slice(PREFIX.length);
     try {
       const conversation = /** @type {Conversation} */ (JSON.parse(this.#items.getItem(key) ?? ''));
@@ -141,7 +147,6 @@ export class Conversations extends EventTarget {
     } catch {
       this.#all.delete(id);
     }
-    return id;
   }
 }
 

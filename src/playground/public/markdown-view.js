@@ -6,6 +6,9 @@ import { render } from './markdown.js';
 
 /** Rendering may take this share of the time; what comes meanwhile waits for the next turn. */
 const SHARE = 1 / 4;
+/** What came at once is rendered in pieces of so many characters, for so long at a time. */
+const PIECE_LENGTH = 2_000;
+const BUDGET_MS = 8;
 
 /** @typedef {import('./markdown-blocks.js').Block} Block */
 
@@ -14,34 +17,43 @@ export class MarkdownView {
   element = h('div', { className: 'markdown' });
 
   #blocks = new MarkdownBlocks();
-  #text = '';
+  #length = 0;
   /** @type {Block[]} */
   #open = [];
   /** @type {Element[]} */
   #openNodes = [];
+  /** The depths of the headings that what comes next is under, as the model chose them. */
+  #outline = /** @type {number[]} */ ([]);
   #notBefore = 0;
 
   /**
    * @param {string} text all of it, up to now
    * @param {boolean} isWhole whether no more will come
+   * @returns {boolean} whether all of it is shown; if not, it has to be asked for once more
    */
   update(text, isWhole) {
     const start = performance.now();
-    const isNew = text !== this.#text;
-    if (!isWhole && (!isNew || start < this.#notBefore)) return;
-    if (isNew) this.#render(text);
-    if (isWhole) this.#close();
+    if (!isWhole && start < this.#notBefore) return false;
+    while (this.#length < text.length && performance.now() < start + BUDGET_MS) {
+      this.#length = Math.min(this.#length + PIECE_LENGTH, text.length);
+      this.#render(text.slice(0, this.#length));
+    }
+    const isShown = this.#length === text.length;
+    if (isShown && isWhole) this.#close();
     const end = performance.now();
     this.#notBefore = end + (end - start) * (1 / SHARE - 1);
+    return isShown;
   }
 
   /** @param {string} text */
   #render(text) {
-    this.#text = text;
     const { closed, open } = this.#blocks.update(text);
     if (closed.length === 0 && this.#grow(open)) return;
     for (const node of this.#openNodes) node.remove();
-    for (const block of closed) this.#append(block).forEach(colour);
+    for (const block of closed) {
+      this.#append(block).forEach(colour);
+      if (block.token.type === 'heading') this.#outline = this.#below(block.token.depth);
+    }
     this.#openNodes = open.flatMap((block) => this.#append(block));
     this.#open = open;
   }
@@ -74,12 +86,20 @@ export class MarkdownView {
    * @returns {Element[]} what it became
    */
   #append({ token, continues }) {
-    const fragment = render([token]);
+    const isHeading = token.type === 'heading';
+    // Under the page's own two levels, and without gaps, whatever the model began with.
+    const depth = isHeading ? this.#below(token.depth).length + 2 : 0;
+    const fragment = render([isHeading ? { ...token, depth } : token]);
     finish(fragment);
     const list = continues ? this.element.lastElementChild : null;
     const nodes = [...(list ? (fragment.children[0]?.children ?? []) : fragment.children)];
     (list ?? this.element).append(...nodes);
     return nodes;
+  }
+
+  /** @param {number} depth */
+  #below(depth) {
+    return [...this.#outline.filter((above) => above < depth), depth];
   }
 }
 

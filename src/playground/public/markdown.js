@@ -7,9 +7,9 @@ const INLINE_TAG = /^<(?:br ?\/?|\/?(?:sub|sup|kbd|b|i|em|strong|u|s|mark))>$/i;
 const marked = new Marked({
   gfm: true,
   renderer: {
-    // The page has its own headings above those of an answer.
+    // The page's own headings are above them.
     heading({ tokens, depth }) {
-      const level = Math.min(depth + 2, 6);
+      const level = Math.min(Math.max(depth, 3), 6);
       return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>\n`;
     },
     // Without marked's line break at its end, so that it can grow.

@@ -1,5 +1,7 @@
 /** How many of the last gaps are kept. */
 const MAX_GAPS = 240;
+/** What was missed comes at once when the connection is back: that is no pace of the model's. */
+const CATCHING_UP_MS = 100;
 
 /**
  * @typedef {object} Gap
@@ -17,6 +19,7 @@ const MAX_GAPS = 240;
 /** Measures an answer as whoever waits for it does: from the question, token by token. */
 export class Meter {
   #isCut;
+  #caughtUpAt = 0;
 
   /** @returns {Figures} */
   static start() {
@@ -37,7 +40,8 @@ export class Meter {
     const { figures } = this;
     const at = now();
     figures.firstAt ??= at;
-    if (figures.lastAt !== undefined) {
+    if (this.#isCut) this.#caughtUpAt = at + CATCHING_UP_MS;
+    if (figures.lastAt !== undefined && (this.#isCut || at > this.#caughtUpAt)) {
       const ms = Math.round((at - figures.lastAt) * 10) / 10;
       figures.gaps.push(this.#isCut ? { ms, isCut: true } : { ms });
       if (figures.gaps.length > MAX_GAPS) figures.gaps.shift();

@@ -27,7 +27,7 @@ const TERMINALS = new Set(['done', 'cancelled', 'error']);
  * @property {string} policy what becomes of the run while nobody views it
  * @property {RunCursor} cursor is kept up to date
  * @property {(event: ServerEvent) => void} onEvent every event of the run once, in order
- * @property {(connection: Connection, nextAttemptMs?: number) => void} onConnection
+ * @property {(connection: Connection) => void} onConnection
  */
 
 /** One run, from its start to its last event, over as many connections as that takes. */
@@ -73,7 +73,7 @@ export class RunStream {
       }
       const ms = Math.min(this.#retryMs * 2 ** failures, LONGEST_WAIT_MS);
       failures += 1;
-      onConnection('lost', ms);
+      onConnection('lost');
       await api.network.wait(ms);
     }
   }

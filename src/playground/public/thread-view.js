@@ -28,7 +28,9 @@ export class ThreadView {
   constructor(actions) {
     this.#actions = actions;
     this.#scroller.addEventListener('scroll', () => this.#look(), { passive: true });
-    new ResizeObserver(() => this.#follow()).observe(this.#scroller);
+    const sizes = new ResizeObserver(() => this.#follow());
+    sizes.observe(this.#scroller);
+    sizes.observe(this.#turns);
     this.#toEnd.addEventListener('click', () => this.toEnd());
   }
 
@@ -66,7 +68,6 @@ export class ThreadView {
   /** @param {import('./answering.js').Answering} answering */
   update(answering) {
     this.#views.get(answering.turn)?.update(answering.answer, answering);
-    this.#follow();
   }
 
   /** Shows the end, and what will come there. */
