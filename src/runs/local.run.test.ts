@@ -439,6 +439,20 @@ describe(LocalRun, () => {
       expect(typesOf(run)).toEqual(['start', 'message', 'done']);
     });
 
+    it.each([
+      ['timeout_idle', 'done'],
+      ['timeout_total', 'done'],
+      ['provider_truncated', 'error'],
+    ] as const)('should take %s for the end that is %s', async (code, terminal) => {
+      const run = start();
+      view(run);
+      script.say('Hi');
+      script.finish();
+      script.fail(new ChatError(code, 'too late'));
+      await pass(0);
+      expect(typesOf(run)).toEqual(['start', 'message', terminal]);
+    });
+
     it('should wait for the finish reason of every choice first', async () => {
       const run = start({ choices: 2 });
       view(run);

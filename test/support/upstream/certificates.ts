@@ -9,8 +9,8 @@ export interface Certificate {
 const DAY_MS = 86_400_000;
 
 /** An authority that nobody trusts who was not told to. */
-export function createAuthority(): Promise<Certificate> {
-  return certify('Scripted authority', {
+export function createAuthority(name: string): Promise<Certificate> {
+  return certify(name, {
     extensions: [
       { name: 'basicConstraints', cA: true, critical: true },
       { name: 'keyUsage', keyCertSign: true, cRLSign: true, critical: true },

@@ -7,7 +7,7 @@ import { startTlsUpstreams } from './tls.js';
 const port = Number(process.argv[2] ?? 4010);
 const upstream = await startUpstream({ port });
 const { authority, upstreams } = await startTlsUpstreams(port + 1);
-const { good, expired, 'other-host': otherHost } = upstreams;
+const { good, expired, 'other-host': otherHost, stranger } = upstreams;
 const file = join(tmpdir(), 'scripted-authority.pem');
 writeFileSync(file, authority);
 
@@ -18,4 +18,5 @@ console.log(`The scripted upstream; docs/faults.md says which model plays what.
 and behind TLS, vouched for by ${file}:
   ${good.url}
   ${expired.url} (expired)
-  ${otherHost.url} (for another host)`);
+  ${otherHost.url} (for another host)
+  ${stranger.url} (vouched for by somebody else)`);

@@ -5,13 +5,14 @@ const CERTIFICATES = {
   good: {},
   expired: { isExpired: true },
   'other-host': { host: 'upstream.invalid' },
+  stranger: {},
 } satisfies Record<string, CertificateOptions>;
 
 export type CertificateName = keyof typeof CERTIFICATES;
 
 /** The scripted upstream behind TLS, once with each certificate. */
 export interface TlsUpstreams {
-  /** The certificate of the authority that vouches for all of them, in PEM; nobody trusts it yet. */
+  /** Who vouches for all but the stranger, in PEM; nobody trusts it yet. */
   authority: string;
   upstreams: Record<CertificateName, Upstream>;
   close(): Promise<void>;
@@ -19,9 +20,10 @@ export interface TlsUpstreams {
 
 /** @param firstPort the others follow; 0 for any that are free */
 export async function startTlsUpstreams(firstPort = 0): Promise<TlsUpstreams> {
-  const authority = await createAuthority();
+  const authority = await createAuthority('Scripted authority');
+  const other = await createAuthority('Somebody else');
   const entries = Object.entries(CERTIFICATES).map(async ([name, options], index) => {
-    const tls = await createCertificate(authority, options);
+    const tls = await createCertificate(name === 'stranger' ? other : authority, options);
     return [name, await startUpstream({ tls, port: firstPort && firstPort + index })] as const;
   });
   const started = await Promise.all(entries);

@@ -1,0 +1,51 @@
+import { jest } from '@jest/globals';
+import tls from 'node:tls';
+import { SilentServer } from '../support/silent-server.js';
+import { startUpstream } from '../support/upstream/index.js';
+import { startTlsUpstreams } from '../support/upstream/tls.js';
+
+/** Where connections fail, each in its own way, and one behind TLS where they don't. */
+export interface Addresses {
+  urls: Record<string, string>;
+  close(): Promise<void>;
+}
+
+/** Starts what is needed, and makes this process trust the authority that vouches for it. */
+export async function startAddresses(): Promise<Addresses> {
+  const plain = await startUpstream();
+  const closed = await startUpstream();
+  const silent = await new SilentServer().listen();
+  const secure = await startTlsUpstreams();
+  const trust = trustToo(secure.authority);
+  const { upstreams } = secure;
+  const urls = {
+    refused: closed.url,
+    // A label this long is no name: nothing is asked of the network.
+    'unknown-host': `http://${'a'.repeat(64)}.invalid`,
+    'no-tls': plain.url.replace('http:', 'https:'),
+    'tls-silent': silent.url,
+    'tls-good': upstreams.good.url,
+    'tls-expired': upstreams.expired.url,
+    'tls-other-host': upstreams['other-host'].url,
+    'tls-stranger': upstreams.stranger.url,
+  };
+  await closed.close();
+  return {
+    urls,
+    close: async () => {
+      trust.mockRestore();
+      silent.close();
+      await Promise.all([plain.close(), secure.close()]);
+    },
+  };
+}
+
+/** What `NODE_EXTRA_CA_CERTS` is for a process that starts. */
+function trustToo(authority: string) {
+  const create = tls.createSecureContext.bind(tls);
+  return jest
+    .spyOn(tls, 'createSecureContext')
+    .mockImplementation((options) =>
+      create({ ...options, ...(!options?.cert && { ca: [...tls.rootCertificates, authority] }) }),
+    );
+}
