@@ -9,7 +9,7 @@ export interface Certificate {
 const DAY_MS = 86_400_000;
 
 /** An authority that nobody trusts who was not told to. */
-export function createAuthority(name: string): Promise<Certificate> {
+export function createAuthority(name = 'Scripted authority'): Promise<Certificate> {
   return certify(name, {
     extensions: [
       { name: 'basicConstraints', cA: true, critical: true },

@@ -20,7 +20,7 @@ export interface TlsUpstreams {
 
 /** @param firstPort the others follow; 0 for any that are free */
 export async function startTlsUpstreams(firstPort = 0): Promise<TlsUpstreams> {
-  const authority = await createAuthority('Scripted authority');
+  const authority = await createAuthority();
   const other = await createAuthority('Somebody else');
   const entries = Object.entries(CERTIFICATES).map(async ([name, options], index) => {
     const tls = await createCertificate(name === 'stranger' ? other : authority, options);
