@@ -30,6 +30,11 @@ function chat(args: string[], options?: CliOptions) {
   return startCli(['chat', '--url', proxy.url, ...args], options);
 }
 
+/** What upstream was asked: there may be a run of an earlier test that goes on in its grace. */
+function requestFor(model: string) {
+  return upstream.requests.find((request) => request.model === model)!;
+}
+
 describe('sluice chat', () => {
   it('types an answer out as it comes, and nothing else', async () => {
     const cli = chat(['--model', 'text_tokens-40_ms-50', 'hi']);
@@ -110,7 +115,7 @@ describe('Ctrl-C in sluice chat', () => {
     await cli.until('Grüße');
     cli.child.kill('SIGINT');
     expect(await cli.exited).toBe(130);
-    await eventually(() => expect(upstream.requests[0]!.closedEarly).toBe(true));
+    await eventually(() => expect(requestFor('text_tokens-2000_ms-20').closedEarly).toBe(true));
     expect(cli.err).toMatch(
       /^Stopped after about \d+ tokens\. The rest, however long, was not generated\.\n$/,
     );
@@ -128,7 +133,7 @@ describe('Ctrl-C in sluice chat', () => {
 
   it('stops it while the model has said nothing yet', async () => {
     const cli = chat(['-m', 'text_tokens-2000_ms-20_wait-700', 'hi']);
-    const request = await upstream.next();
+    const request = await upstream.next(({ model }) => model.endsWith('_wait-700'));
     cli.child.kill('SIGINT');
     expect(await cli.exited).toBe(130);
     await eventually(() => expect(request.closedEarly).toBe(true));
@@ -148,7 +153,7 @@ describe('Ctrl-C in sluice chat', () => {
     await cli.until('Grüße');
     cli.child.kill('SIGTERM');
     expect(await cli.exited).toBe(143);
-    await eventually(() => expect(upstream.requests[0]!.closedEarly).toBe(true));
+    await eventually(() => expect(requestFor('text_tokens-2000_ms-20').closedEarly).toBe(true));
   });
 });
 
@@ -164,7 +169,7 @@ it('stops the generation when nobody reads on, without a word', async () => {
   await cli.until('Grüße');
   cli.child.stdout!.destroy();
   expect(await cli.exited).toBe(141);
-  await eventually(() => expect(upstream.requests[0]!.closedEarly).toBe(true));
+  await eventually(() => expect(requestFor('text_tokens-2000_ms-20').closedEarly).toBe(true));
   expect(cli.err).toBe('');
 });
 

@@ -55,8 +55,11 @@ export async function chat(args: string[], env: NodeJS.ProcessEnv): Promise<numb
   }
   const printer = options.json ? new JsonPrinter(process.stdout) : new TextPrinter(process.stdout);
   const answer = new Answer(server, conversation.ask(await promptOf(positionals)), say);
-  // Nobody reads on, so nothing more is to be generated.
-  process.stdout.on('error', () => void answer.stop().finally(() => process.exit(PIPE_CLOSED)));
+  process.stdout.on('error', () => {
+    // Nobody reads on, so nothing more is to be generated, or said.
+    answer.leave();
+    void answer.stop().finally(() => process.exit(PIPE_CLOSED));
+  });
   try {
     const { end, stoppedBy } = await show(answer, printer, conversation.maxTokens);
     if (end?.type === 'done') return 0;
