@@ -1,7 +1,7 @@
 import type { ApiKey } from './api-key.js';
 import { ConfigError, type Config } from './config.js';
 import { environmentProviders } from './environment-providers.js';
-import type { BreakerSettings } from './file/breaker.schema.js';
+import { withBreaker, type BreakerSettings } from './file/breaker.schema.js';
 import type { FileSections } from './file/file.schema.js';
 import type { JwtSettings } from './file/jwt.schema.js';
 import { apiKeysOf } from './file/keys.schema.js';
@@ -47,13 +47,14 @@ export function settle(config: Config, file: FileSections): Settings {
   }
 
   const inherited = timeoutsOf(config);
+  const common = withBreaker(breakerOf(config), file.breaker);
   const [first, ...others] = [...providers].map(
     ([name, { service, timeouts, breaker, bulkhead }]): ProviderSettings => ({
       name,
       service,
       timeouts: withTimeouts(inherited, timeouts),
       // What is rehearsed fails the same way every time.
-      breaker: breaker ?? (service.type === 'demo' ? 'off' : (file.breaker ?? breakerOf(config))),
+      breaker: withBreaker(service.type === 'demo' ? 'off' : common, breaker),
       bulkhead,
     }),
   );

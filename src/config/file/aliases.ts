@@ -42,7 +42,7 @@ export function flawsOfTargets({ aliases, providers }: Settings): Flaw[] {
     targets.flatMap((target, index) => {
       const path = ['models', name, 'targets', index];
       if (!names.includes(splitName(target)[0])) {
-        const message = `expected <provider>/<model>, with a provider of ${names.join(', ')}`;
+        const message = `expected <provider>/<model>; the providers are ${names.join(', ')}`;
         return [{ path, message }];
       }
       if (target.includes('*') && !name.includes('*')) {

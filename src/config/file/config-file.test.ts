@@ -77,14 +77,17 @@ describe(ConfigFile.name, () => {
     expect(open('# nothing yet\nmodels:\nproviders:\nbreaker:\n').current.aliases).toEqual([]);
   });
 
-  it('names no breaker with off, for all providers or for one', () => {
+  it('has a breaker for all providers, of which each has what it says itself', () => {
     const providers = `providers:\n  a: { ${OPENAI} }\n  b: { ${OPENAI}, breaker: { failures: 2 } }`;
-    const breakersOf = ({ providers }: Settings) => providers.map(({ breaker }) => breaker);
-    expect(breakersOf(open(`breaker: off\n${providers}`).current)).toEqual([
+    const breakersOf = (yaml: string) => open(yaml).current.providers.map(({ breaker }) => breaker);
+    expect(breakersOf(`breaker: off\n${providers}`)).toEqual([
       'off',
       { failures: 2, openMs: 10_000 },
     ]);
-    expect(breakersOf(open(providers).current)[0]).toEqual({ failures: 5, openMs: 10_000 });
+    expect(breakersOf(`breaker: { open_ms: 1000 }\n${providers}`)).toEqual([
+      { failures: 5, openMs: 1_000 },
+      { failures: 2, openMs: 1_000 },
+    ]);
   });
 
   describe('fills the environment in', () => {
@@ -130,7 +133,7 @@ describe(ConfigFile.name, () => {
       [
         'a target of a provider that is not there',
         'models:\n  fast:\n    targets:\n      - demo\n      - grok/llama',
-        '5 models.fast.targets[1]: expected <provider>/<model>, with a provider of demo',
+        '5 models.fast.targets[1]: expected <provider>/<model>; the providers are demo',
       ],
       [
         'a * in a target without one in the name',
@@ -171,6 +174,11 @@ describe(ConfigFile.name, () => {
         'a base URL of another scheme',
         'providers:\n  a:\n    type: openai\n    base_url: file:///etc/passwd\n    models: [m]',
         '4 providers.a.base_url: expected an http or https URL',
+      ],
+      [
+        'a key with a line break',
+        `providers:\n  a: { ${OPENAI}, api_key: "sk\\n" }`,
+        '2 providers.a.api_key: expected a key without spaces or line breaks',
       ],
       [
         'a time that is none',
@@ -230,7 +238,7 @@ describe(ConfigFile.name, () => {
     it('a file that is not there', () => {
       const config = parseEnvironment({ CONFIG_FILE: path });
       expect(() => new ConfigFile(config, {})).toThrow(
-        new ConfigError('CONFIG_FILE: expected a file that can be read (ENOENT)'),
+        new ConfigError(`CONFIG_FILE: expected a file that can be read, ${path} can't (ENOENT)`),
       );
     });
   });

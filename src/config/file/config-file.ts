@@ -96,6 +96,6 @@ function readText(path: string): string {
     return readFileSync(path, 'utf8');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new ConfigError(`CONFIG_FILE: expected a file that can be read (${code})`);
+    throw new ConfigError(`CONFIG_FILE: expected a file that can be read, ${path} can't (${code})`);
   }
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { breakerSchema, type BreakerSettings } from './breaker.schema.js';
+import { breakerSchema, type OwnBreaker } from './breaker.schema.js';
 import { atLeastOne } from './lists.js';
 import { whole } from './numbers.js';
 import { timeoutsSchema, type Timeouts } from './timeouts.schema.js';
@@ -28,11 +28,15 @@ export interface BulkheadSettings {
 export interface FileProvider {
   service: Service;
   timeouts?: Partial<Timeouts>;
-  breaker?: BreakerSettings | 'off';
+  breaker?: OwnBreaker;
   bulkhead?: BulkheadSettings;
 }
 
 const text = z.string().min(1, { error: 'expected text' });
+/** A line break at its end is what a file with a secret often has, and no header can. */
+const key = z
+  .string()
+  .regex(/^[\x21-\x7e]+$/, { error: 'expected a key without spaces or line breaks' });
 const url = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' });
 const models = atLeastOne(text, 'expected a list of at least one model');
 
@@ -47,14 +51,14 @@ const serviceSchema = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('openai'),
     base_url: url.optional(),
-    api_key: text.optional(),
+    api_key: key.optional(),
     models,
     ...limits,
   }),
   z.strictObject({
     type: z.literal('azure'),
     base_url: url,
-    api_key: text,
+    api_key: key,
     api_version: text.optional(),
     models,
     ...limits,
