@@ -56,9 +56,9 @@ export class RunsTelemetry {
     const span = tracing.start(() => startOfSpan(router.labelsOf(target), request, trace));
     const upstream = new UpstreamRequests({
       trace: span?.context ?? trace,
-      startSpan: (describe) => tracing.start(describe),
+      tracing,
+      metrics,
       open,
-      onCancelled: (ms) => metrics.cancelSeconds.observe(ms / 1000),
     });
     return {
       upstream,

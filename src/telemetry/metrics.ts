@@ -25,11 +25,25 @@ const GEN_AI = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request
 export class Metrics {
   private readonly registry = new Registry();
   private readonly registers = [this.registry];
+  private readonly ofProcess = processRegistry();
 
   readonly requestSeconds = new Histogram({
     name: 'http_server_request_duration_seconds',
     help: 'Duration of HTTP requests, to the end of their response.',
     labelNames: ['http_request_method', 'http_route', 'http_response_status_code'],
+    buckets: HTTP_SECONDS,
+    registers: this.registers,
+  });
+
+  readonly upstreamSeconds = new Histogram({
+    name: 'http_client_request_duration_seconds',
+    help: 'Duration of requests upstream, retries included, to the end of their response.',
+    labelNames: [
+      'http_request_method',
+      'server_address',
+      'http_response_status_code',
+      'error_type',
+    ],
     buckets: HTTP_SECONDS,
     registers: this.registers,
   });
@@ -126,7 +140,7 @@ export class Metrics {
 
   /** All of it in Prometheus' text format, with what is known of the process. */
   async text(): Promise<string> {
-    return Registry.merge([this.registry, processRegistry()]).metrics();
+    return Registry.merge([this.registry, this.ofProcess]).metrics();
   }
 
   get contentType(): string {

@@ -119,6 +119,11 @@ describe('/metrics', () => {
     expect(unseen).toBeGreaterThan(0);
     expect(scrape.sum('sluice_unseen_tokens_total')).toBe(unseen);
 
+    const REQUEST = 'http_client_request_duration_seconds';
+    expect(scrape.sum(`${REQUEST}_count`)).toBe(upstream.requests.length);
+    expect(scrape.sum(`${REQUEST}_count`, { server_address: '127.0.0.1', error_type: '401' })).toBe(
+      3,
+    );
     const CLOSE = 'sluice_cancel_to_upstream_close_seconds';
     expect(scrape.sum(`${CLOSE}_count`)).toBe(9);
     expect(scrape.sum(`${CLOSE}_sum`)).toBeLessThan(9);
@@ -175,6 +180,24 @@ describe('/metrics', () => {
     const [, complete, cancelled] = records;
     expect(await saved()).toBe(complete!.completion_tokens - cancelled!.completion_tokens);
     expect(await saved()).toBeGreaterThan(0);
+  });
+
+  it('shows circuit breakers, of targets that were asked', async () => {
+    await start();
+    const states = async (target: string) => {
+      const scrape = await Scrape.of(server.port, KEY);
+      return ['closed', 'open', 'half_open'].map((state) =>
+        scrape.sum('sluice_breaker_state', { target, state }),
+      );
+    };
+    await ask(server.port, LISTED, { headers: KEY }).ended;
+    expect(await states(`openai/${LISTED}`)).toEqual([1, 0, 0]);
+    const calls = Array.from({ length: 10 }, () =>
+      ask(server.port, 'status-500', { headers: KEY }),
+    );
+    await Promise.all(calls.map(({ ended }) => ended));
+    expect(await states('openai/other')).toEqual([0, 1, 0]);
+    expect(await states(`openai/${LISTED}`)).toEqual([1, 0, 0]);
   });
 
   it('has few labels, whatever callers call their models, routes and methods', async () => {
