@@ -24,11 +24,7 @@ export class PlaygroundController {
       return;
     }
     const { page, policy } = this.playground;
-    response.set({
-      'Content-Security-Policy': policy,
-      'Referrer-Policy': 'no-referrer',
-      'Cache-Control': 'no-cache',
-    });
+    response.set({ 'Content-Security-Policy': policy, 'Cache-Control': 'no-cache' });
     send(page, response);
   }
 
@@ -54,7 +50,7 @@ export class PlaygroundController {
 
 function send({ type, body, gzip, etag }: Asset, response: Response) {
   response.vary('Accept-Encoding');
-  response.set({ 'Content-Type': type, ETag: etag, 'X-Content-Type-Options': 'nosniff' });
+  response.set({ 'Content-Type': type, ETag: etag });
   const isGzip = response.req.acceptsEncodings(['gzip', 'identity']) === 'gzip';
   if (isGzip) response.set('Content-Encoding', 'gzip');
   response.send(isGzip ? gzip : body);

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import { startApp, type RunningApp } from '../support/app.js';
 import { open } from '../support/http.js';
+import { startInstance } from '../support/instances.js';
 
 const BROWSER = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
 
@@ -98,6 +99,13 @@ describe('the playground over HTTP', () => {
   ])('has no file %s', async (path) => {
     expect((await get(path)).status).toBe(404);
   });
+
+  it('is there once the server is built', async () => {
+    const built = await startInstance({});
+    const call = open({ port: built.port, headers: BROWSER });
+    expect(await call.until('</html>')).toContain('<title>Sluice</title>');
+    await built.kill();
+  }, 60_000);
 
   it('can be left out', async () => {
     const without = await startApp({ PLAYGROUND: 'off' });
