@@ -36,8 +36,10 @@ describe(ConfigFile.name, () => {
   }
 
   it('has what the example says', () => {
-    const { providers, aliases } = open(readFileSync('deploy/sluice.example.yaml', 'utf8'), {
+    const example = readFileSync('deploy/sluice.example.yaml', 'utf8');
+    const { providers, aliases, keys, jwt, limits } = open(example, {
       GROQ_API_KEY: 'gsk-test',
+      WEB_KEY: 'sk-web',
       IDLE_TIMEOUT_MS: '1234',
     }).current;
 
@@ -70,6 +72,9 @@ describe(ConfigFile.name, () => {
       timeouts: { total: 60_000 },
       attempts: 4,
     });
+    expect(keys.map(({ name }) => name)).toEqual(['web']);
+    expect(jwt?.issuer).toBe('https://login.example.com/');
+    expect(limits.models).toEqual([{ name: 'gpt-*', limits: { tokensPerMinute: 20_000 } }]);
   });
 
   it('may be empty, and so may its sections', () => {
