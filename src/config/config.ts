@@ -100,9 +100,6 @@ const environment = z
     const invalid = (path: keyof typeof env, message: string) =>
       context.addIssue({ code: 'custom', path: [path], message });
     if (env.AZURE_OPENAI_ENDPOINT) {
-      if (!(env.AZURE_OPENAI_API_KEY ?? env.AZURE_OPENAI_KEY)) {
-        invalid('AZURE_OPENAI_API_KEY', 'expected a key, as AZURE_OPENAI_ENDPOINT is set');
-      }
       if (!(env.AZURE_OPENAI_DEPLOYMENT ?? env.AZURE_OPENAI_CHATGPT_DEPLOYMENT)) {
         invalid('AZURE_OPENAI_DEPLOYMENT', 'expected a name, as AZURE_OPENAI_ENDPOINT is set');
       }

@@ -16,7 +16,7 @@ export function environmentProviders(config: Config): Service[] {
     services.push({
       type: 'azure',
       baseUrl: config.AZURE_OPENAI_ENDPOINT,
-      apiKey: (config.AZURE_OPENAI_API_KEY ?? config.AZURE_OPENAI_KEY)!,
+      apiKey: config.AZURE_OPENAI_API_KEY ?? config.AZURE_OPENAI_KEY,
       apiVersion: config.AZURE_OPENAI_API_VERSION ?? config.OPENAI_API_VERSION,
       models: [(config.AZURE_OPENAI_DEPLOYMENT ?? config.AZURE_OPENAI_CHATGPT_DEPLOYMENT)!],
     });

@@ -10,7 +10,7 @@ type Models = readonly [string, ...string[]];
 /** A service, by the protocol that it speaks. */
 export type Service =
   | { type: 'openai'; baseUrl?: string; apiKey?: string; models: Models }
-  | { type: 'azure'; baseUrl: string; apiKey: string; apiVersion?: string; models: Models }
+  | { type: 'azure'; baseUrl: string; apiKey?: string; apiVersion?: string; models: Models }
   | { type: 'ollama'; baseUrl?: string; models: Models }
   | { type: 'demo' };
 
@@ -58,7 +58,7 @@ const serviceSchema = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('azure'),
     base_url: url,
-    api_key: key,
+    api_key: key.optional(),
     api_version: text.optional(),
     models,
     ...limits,

@@ -1,9 +1,16 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { HttpProxyAgent } from 'http-proxy-agent';
+import { HttpsProxyAgent } from 'https-proxy-agent';
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
+import type { TLSSocket } from 'node:tls';
+import { getProxyForUrl } from 'proxy-from-env';
 import { ChatError } from '../../errors/chat-error.js';
 import type { UpstreamCall, UpstreamObserver } from '../upstream-observer.js';
 import { refused } from './upstream-error.js';
+
+/** As many connections are kept as there were requests at a time: those are bounded elsewhere. */
+const POOL = { keepAlive: true, noDelay: true, maxFreeSockets: Infinity };
 
 export interface UpstreamRequest {
   method: string;
@@ -17,15 +24,14 @@ export interface UpstreamRequest {
 }
 
 /**
- * HTTP to the providers, over keep-alive connections. It follows no redirect, decodes nothing and
- * has one deadline, for connecting: the others are routing's.
+ * HTTP to the providers, over keep-alive connections and through the proxy that `HTTPS_PROXY`,
+ * `HTTP_PROXY` and `NO_PROXY` name. It follows no redirect, decodes nothing and has one deadline, for
+ * connecting: the others are routing's.
  */
 @Injectable()
 export class HttpClient implements OnApplicationShutdown {
-  private readonly agents = {
-    'http:': new http.Agent({ keepAlive: true, noDelay: true }),
-    'https:': new https.Agent({ keepAlive: true, noDelay: true }),
-  };
+  /** By protocol and proxy. */
+  private readonly agents = new Map<string, http.Agent>();
 
   /**
    * Resolves with the response once its headers are there.
@@ -50,7 +56,7 @@ export class HttpClient implements OnApplicationShutdown {
           ...call?.headers,
           ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
         },
-        agent: this.agents[secure ? 'https:' : 'http:'],
+        agent: this.agentFor(target),
       });
       // Not by the option `signal`: it destroys the request with an error, which Node emits on a
       // socket without a listener when the body is complete but not yet read.
@@ -62,7 +68,7 @@ export class HttpClient implements OnApplicationShutdown {
       signal.addEventListener('abort', abort);
       request.once('close', () => signal.removeEventListener('abort', abort));
       if (call) report(request, call);
-      limitConnecting(request, connectMs, secure ? 'secureConnect' : 'connect');
+      limitConnecting(request, connectMs, secure);
       const wasStale = watchReuse(request);
       request.on('response', resolve);
       // Nobody asked for another protocol.
@@ -80,8 +86,22 @@ export class HttpClient implements OnApplicationShutdown {
   }
 
   onApplicationShutdown() {
-    for (const agent of Object.values(this.agents)) agent.destroy();
+    for (const agent of this.agents.values()) agent.destroy();
   }
+
+  private agentFor(target: URL): http.Agent {
+    const proxy = getProxyForUrl(target);
+    const key = `${target.protocol} ${proxy}`;
+    const agent = this.agents.get(key) ?? createAgent(target.protocol === 'https:', proxy);
+    this.agents.set(key, agent);
+    return agent;
+  }
+}
+
+/** @param proxy its URL; empty for none */
+function createAgent(secure: boolean, proxy: string): http.Agent {
+  if (secure) return proxy ? new HttpsProxyAgent(proxy, POOL) : new https.Agent(POOL);
+  return proxy ? new HttpProxyAgent(proxy, POOL) : new http.Agent(POOL);
 }
 
 function report(request: ClientRequest, call: UpstreamCall) {
@@ -98,11 +118,7 @@ function report(request: ClientRequest, call: UpstreamCall) {
   });
 }
 
-function limitConnecting(
-  request: ClientRequest,
-  ms: number,
-  connected: 'connect' | 'secureConnect',
-) {
+function limitConnecting(request: ClientRequest, ms: number, secure: boolean) {
   const timer = setTimeout(() => {
     const message = `The provider could not be connected to within ${ms} ms.`;
     request.destroy(new ChatError('timeout_connect', message));
@@ -110,8 +126,12 @@ function limitConnecting(
   const stop = () => clearTimeout(timer);
   request.once('close', stop);
   request.once('socket', (socket) => {
-    if (request.reusedSocket) stop();
-    else socket.once(connected, stop);
+    // One that was kept is connected, and so may be one that came through a proxy.
+    const isConnecting = secure
+      ? (socket as TLSSocket).getFinished() === undefined
+      : socket.connecting;
+    if (isConnecting) socket.once(secure ? 'secureConnect' : 'connect', stop);
+    else stop();
   });
 }
 

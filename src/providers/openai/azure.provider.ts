@@ -5,6 +5,7 @@ import { ChatError } from '../../errors/chat-error.js';
 import type { ChatProvider, ChatRequest, StreamOptions } from '../chat-provider.js';
 import type { HttpClient } from '../http/http-client.js';
 import { ChatCompletions, SDK_OPTIONS } from './chat-completions.js';
+import { entraTokens } from './entra-token.js';
 import { sdkFetch } from './sdk-fetch.js';
 
 /** A deployment becomes a part of the URL, so nothing that means something there. */
@@ -14,7 +15,7 @@ const DEPLOYMENT_NAME = /^[\w-][\w.-]*$/;
 const V1_VERSIONS = /^(v1|latest|preview)$/;
 
 /**
- * Azure OpenAI with a key. A dated api-version means the route with the deployment in the path;
+ * Azure OpenAI with a key or, without one, a token of Microsoft Entra ID. A dated api-version means the route with the deployment in the path;
  * none, or an endpoint that ends in `/openai/v1`, means the v1 route. Its models are deployments.
  */
 export class AzureProvider implements ChatProvider {
@@ -48,19 +49,26 @@ function azureClient(
   const endpoint = baseUrl.replace(/(\/openai(\/v1)?)?\/*$/, '');
   const options = {
     ...SDK_OPTIONS,
-    apiKey,
     organization: null,
     project: null,
     fetch: sdkFetch(http),
   };
   const isV1 = apiVersion === undefined || V1_VERSIONS.test(apiVersion) || /\/v1\/*$/.test(baseUrl);
   if (!isV1) {
-    return new AzureOpenAI({ ...options, baseURL: `${endpoint}/openai`, apiVersion });
+    // An empty key keeps the SDK from looking for one in the environment.
+    const credentials = apiKey ? { apiKey } : { apiKey: '', azureADTokenProvider: entraTokens() };
+    return new AzureOpenAI({
+      ...options,
+      ...credentials,
+      baseURL: `${endpoint}/openai`,
+      apiVersion,
+    });
   }
   return new OpenAI({
     ...options,
+    apiKey: apiKey ?? entraTokens(),
     baseURL: `${endpoint}/openai/v1`,
-    defaultHeaders: { 'api-key': apiKey, authorization: null },
+    ...(apiKey && { defaultHeaders: { 'api-key': apiKey, authorization: null } }),
     ...(apiVersion === 'preview' && { defaultQuery: { 'api-version': apiVersion } }),
   });
 }

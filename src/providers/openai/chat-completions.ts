@@ -1,4 +1,4 @@
-import { APIError, type OpenAI } from 'openai';
+import { APIError, OpenAIError, type OpenAI } from 'openai';
 import type { ChatCompletionCreateParamsStreaming } from 'openai/resources/chat/completions';
 import type { IncomingMessage } from 'node:http';
 import type { Observable } from 'rxjs';
@@ -81,9 +81,9 @@ function refusesStreamOptions(error: unknown): boolean {
 }
 
 function toChatError(error: unknown, key: string | null): unknown {
+  // The SDK wraps what the connection failed with, or who was to give it a token.
+  if (error instanceof OpenAIError && error.cause instanceof ChatError) return error.cause;
   if (!(error instanceof APIError)) return error;
-  // The SDK wraps what the connection failed with.
-  if (error.cause instanceof ChatError) return error.cause;
   if (error.status === undefined) {
     return new ChatError('provider_unavailable', 'The provider could not be reached.', {
       cause: error,
