@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { open } from '../support/http.js';
 import { runIdOf, settled } from '../support/runs.js';
 import { parseSse, type SseEvent } from '../support/sse.js';
@@ -18,8 +19,8 @@ export interface Cell {
   outcome: string;
   /** From the request to the end of the response. */
   ms: number;
-  /** Headers and body. */
-  received: string;
+  headers: IncomingHttpHeaders;
+  body: string;
 }
 
 /** @param id what the user says, so that the upstream's requests for this cell can be told */
@@ -30,14 +31,14 @@ export async function play(port: number, form: Form, model: string, id: string):
   const call = open({ port, path, body });
   const ended = await call.ended;
   const ms = performance.now() - startedAt;
-  if (ended !== 'complete') return { outcome: ended, ms, received: call.text() };
+  const got = { ms, headers: await call.headers, body: call.text() };
+  if (ended !== 'complete') return { outcome: ended, ...got };
 
-  const received = JSON.stringify(await call.headers) + call.text();
   const status = await call.status;
-  if (status === 200) return { outcome: outcomeOf(form, call.text()), ms, received };
+  if (status === 200) return { outcome: outcomeOf(form, got.body), ...got };
   // The body may have the provider's own code instead of ours.
   const { error } = await settled(port, await runIdOf(call));
-  return { outcome: `${status} ${error?.code ?? 'no code'}`, ms, received };
+  return { outcome: `${status} ${error?.code ?? 'no code'}`, ...got };
 }
 
 function outcomeOf(form: Form, body: string): string {

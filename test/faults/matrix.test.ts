@@ -1,14 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { startApp, type RunningApp } from '../support/app.js';
+import type { RunningApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { open } from '../support/http.js';
+import { PendingTimers } from '../support/pending-timers.js';
 import { answerOf } from '../support/runs.js';
 import { startUpstream, textOf, type Protocol, type Upstream } from '../support/upstream/index.js';
 import { startAddresses, type Addresses } from './addresses.js';
 import { FORMS, limited, play, type Cell, type Form } from './cell.js';
+import { CANARY, startSluice, UPSTREAMS } from './sluice.js';
 
 /**
  * What becomes of every fault, where it is all there is and where another target stands behind it.
@@ -97,7 +96,6 @@ const ROWS = TABLE.trim()
     }));
   });
 
-const UPSTREAMS: Protocol[] = ['openai', 'azure', 'ollama'];
 const FORM_NAMES = Object.keys(FORMS) as Form[];
 const SETUPS = ['alone', 'backed'] as const;
 
@@ -109,7 +107,9 @@ const SLACK_MS = 8_000;
 
 const CONCURRENCY = 48;
 
-const CANARY = 'canary-of-the-provider';
+/** Set up before the application starts. */
+const timers = new PendingTimers();
+let timersAtFirst: number;
 
 let upstream: Upstream;
 let addresses: Addresses;
@@ -119,13 +119,16 @@ const cells = new Map<string, Promise<Cell>>();
 beforeAll(async () => {
   upstream = await startUpstream();
   addresses = await startAddresses();
-  server = await startApp({
-    CONFIG_FILE: await writeConfigFile(),
-    MAX_RUN_BYTES: 300_000,
-    CONNECT_TIMEOUT_MS: CONNECT_MS,
-    FIRST_TOKEN_TIMEOUT_MS: FIRST_TOKEN_MS,
-    IDLE_TIMEOUT_MS: IDLE_MS,
-  });
+  server = await startSluice(
+    { upstream: upstream.url, ...addresses.urls },
+    {
+      MAX_RUN_BYTES: 300_000,
+      CONNECT_TIMEOUT_MS: CONNECT_MS,
+      FIRST_TOKEN_TIMEOUT_MS: FIRST_TOKEN_MS,
+      IDLE_TIMEOUT_MS: IDLE_MS,
+    },
+  );
+  timersAtFirst = timers.size;
   const inTurn = limited(CONCURRENCY);
   for (const id of SETUPS.flatMap((setup) => UPSTREAMS.flatMap((at) => idsOf(setup, at)))) {
     const [model, form] = id.split(' ') as [string, Form];
@@ -139,39 +142,8 @@ afterAll(async () => {
   await server.close();
   await addresses.close();
   await upstream.close();
+  timers.restore();
 });
-
-/** For every address a provider of each protocol, and for each of these an alias of either setup. */
-async function writeConfigFile(): Promise<string> {
-  const urls = { upstream: upstream.url, ...addresses.urls };
-  const providers = Object.entries(urls).flatMap(([name, url]) =>
-    UPSTREAMS.map((type) => [`${type}-${name}`, serviceOf(type, url)] as const),
-  );
-  const models = providers.flatMap(([name]) => {
-    const retry = { attempts: 1 };
-    return [
-      [`alone/${name}/*`, { targets: [`${name}/*`], retry }],
-      [`backed/${name}/*`, { targets: [`${name}/*`, 'spare/text'], retry }],
-    ] as const;
-  });
-  const spare = serviceOf('openai', upstream.url);
-  const file = join(await mkdtemp(join(tmpdir(), 'faults-')), 'sluice.yaml');
-  const content = {
-    providers: Object.fromEntries([...providers, ['spare', spare]]) as object,
-    models: Object.fromEntries(models) as object,
-    breaker: 'off',
-  };
-  // JSON is YAML.
-  await writeFile(file, JSON.stringify(content));
-  return file;
-}
-
-function serviceOf(type: Protocol, url: string) {
-  const models = ['text'];
-  if (type === 'ollama') return { type, base_url: url, models };
-  if (type === 'openai') return { type, base_url: `${url}/v1`, api_key: CANARY, models };
-  return { type, base_url: url, api_key: CANARY, api_version: '2024-10-21', models };
-}
 
 type Setup = (typeof SETUPS)[number];
 
@@ -193,10 +165,10 @@ describe.each(SETUPS.flatMap((setup) => UPSTREAMS.map((at) => [setup, at] as con
       '%s: %s',
       async (fault, expected) => {
         for (const form of FORM_NAMES) {
-          const { outcome, ms, received } = await cells.get(idOf(setup, at, fault, form))!;
+          const { outcome, ms, headers, body } = await cells.get(idOf(setup, at, fault, form))!;
           expect([form, outcome]).toEqual([form, outcomeIn(form, expected, outcome)]);
           expect(ms).toBeLessThan(deadlineOf(expected) + SLACK_MS);
-          expect(received).not.toContain(CANARY);
+          expect(JSON.stringify(headers) + body).not.toContain(CANARY);
         }
       },
       90_000,
@@ -216,14 +188,17 @@ const REASONS = {
 
 it.each(Object.entries(REASONS))('%s is told as %s', async (fault, reason) => {
   for (const at of UPSTREAMS) {
-    const { received } = await cells.get(idOf('alone', at, fault, 'json'))!;
-    expect(received).toMatch(RegExp(`could not be reached \\((${reason})\\)`));
+    const { body } = await cells.get(idOf('alone', at, fault, 'json'))!;
+    expect(body).toMatch(RegExp(`could not be reached \\((${reason})\\)`));
   }
 });
 
 it('nothing is left open', async () => {
   await Promise.allSettled(cells.values());
-  await eventually(() => expect(upstream.openSockets).toBe(0), 5_000);
+  await eventually(() => {
+    expect(upstream.openSockets).toBe(0);
+    expect(timers.size).toBe(timersAtFirst);
+  }, 5_000);
   const { body } = await answerOf<{ data: unknown[] }>(
     open({ port: server.port, path: '/v1/runs?status=running' }),
   );
