@@ -74,7 +74,7 @@ describe('a stream to measure against', () => {
 
   it('is nothing that a shutdown waits for', async () => {
     const leaving = await startApp({ DEMO: 'on', SHUTDOWN_DRAIN_MS: 10_000 });
-    const call = get(`${PROBE}&every_ms=60000&for_ms=60000`, undefined, leaving.port);
+    const call = get(`${PROBE}&every_ms=10&for_ms=60000`, undefined, leaving.port);
     await call.until('"n":0');
     const startedAt = performance.now();
     await leaving.close();
