@@ -1,0 +1,69 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import type { Request } from 'express';
+import { parseEnvironment } from '../../config/config.js';
+import type { Access } from '../access.service.js';
+import type { Caller } from '../caller.js';
+import { MemoryTicketStore } from './memory.ticket-store.js';
+import { ticketOf, Tickets } from './tickets.service.js';
+
+const CALLER: Caller = { owner: 'key:ann', name: 'ann', source: 'key', credential: 'c' };
+const NARROWED: Caller = { ...CALLER, models: ['fast'] };
+
+describe(Tickets.name, () => {
+  let sut: Tickets;
+  let current: Caller | undefined;
+
+  beforeEach(() => {
+    jest.useFakeTimers();
+    current = CALLER;
+    const access = { current: () => current } as Partial<Access> as Access;
+    const config = parseEnvironment({ TOTAL_TIMEOUT_MS: '600000', RUN_RETENTION_SECONDS: '600' });
+    sut = new Tickets(access, new MemoryTicketStore(), config);
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  /** Comes with a ticket. */
+  async function redeem(ticket: string) {
+    const request = {} as Request;
+    await sut.redeem(ticket, request);
+    return ticketOf(request)!;
+  }
+
+  const REFUSAL = { code: 'invalid_api_key', message: 'The ticket is wrong or has expired.' };
+
+  it('should let in for sixty seconds', async () => {
+    const { ticket } = await sut.issue(CALLER);
+    jest.advanceTimersByTime(59_900);
+    expect(await redeem(ticket)).toMatchObject({ caller: CALLER, runId: undefined });
+    jest.advanceTimersByTime(200);
+    await expect(redeem(ticket)).rejects.toMatchObject(REFUSAL);
+  });
+
+  it('should let in for as long as its run can be viewed, and anew with every use', async () => {
+    const { ticket } = await sut.issue(CALLER);
+    await sut.bind(await redeem(ticket), 'run_1');
+    for (let use = 0; use < 3; use += 1) {
+      jest.advanceTimersByTime(20 * 60_000);
+      const again = await redeem(ticket);
+      expect(again.runId).toBe('run_1');
+      await sut.bind(again, 'run_1');
+    }
+    jest.advanceTimersByTime(22 * 60_000);
+    await expect(redeem(ticket)).rejects.toMatchObject(REFUSAL);
+  });
+
+  it('should let in for what its owner may now', async () => {
+    const { ticket } = await sut.issue(CALLER);
+    current = NARROWED;
+    expect((await redeem(ticket)).caller).toEqual(NARROWED);
+    current = undefined;
+    await expect(redeem(ticket)).rejects.toMatchObject(REFUSAL);
+  });
+
+  it('should make every ticket another one', async () => {
+    const issued = await Promise.all(Array.from({ length: 100 }, () => sut.issue(CALLER)));
+    expect(new Set(issued.map(({ ticket }) => ticket)).size).toBe(100);
+  });
+});
