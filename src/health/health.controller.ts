@@ -1,7 +1,9 @@
-import { Controller, Get, Inject, Res } from '@nestjs/common';
+import { Controller, Get, Inject, Query, Res } from '@nestjs/common';
+import { ApiQuery } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { Public } from '../access/public.decorator.js';
 import { CONFIG, type Config } from '../config/config.js';
+import { TargetHealth } from '../routing/target-health.js';
 import { DrainService } from '../runs/drain.service.js';
 import { RUN_STORE, type RunStore } from '../runs/run-store.js';
 
@@ -10,6 +12,7 @@ import { RUN_STORE, type RunStore } from '../runs/run-store.js';
 export class HealthController {
   constructor(
     private readonly drain: DrainService,
+    private readonly targetHealth: TargetHealth,
     @Inject(RUN_STORE) private readonly store: RunStore,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
@@ -27,11 +30,24 @@ export class HealthController {
 
   /** New requests are welcome. A failure here is a reason to send them elsewhere. */
   @Get('ready')
-  ready(@Res({ passthrough: true }) response: Response) {
+  @ApiQuery({ name: 'verbose', required: false, description: 'Tells of the targets too.' })
+  ready(@Query('verbose') verbose: unknown, @Res({ passthrough: true }) response: Response) {
     const { isDegraded } = this.store;
     const isReady = !this.drain.isLeaving && !(isDegraded && this.config.READY_REQUIRES_REDIS);
     response.status(isReady ? 200 : 503);
-    if (this.drain.isLeaving) return { status: 'shutting_down' };
-    return { status: isDegraded ? 'degraded' : 'ok' };
+    const status = this.drain.isLeaving ? 'shutting_down' : isDegraded ? 'degraded' : 'ok';
+    return verbose === undefined ? { status } : { status, targets: this.targets() };
+  }
+
+  /** A target that is out makes nobody unready: the others may answer, and none does it elsewhere. */
+  private targets() {
+    return this.targetHealth.list().map(({ name, breaker, bulkhead }) => ({
+      target: name,
+      state: breaker.state,
+      failures: breaker.failures,
+      probe_in_ms: Math.ceil(breaker.waitMs),
+      active: bulkhead.active,
+      waiting: bulkhead.waiting,
+    }));
   }
 }

@@ -11,14 +11,20 @@ const RETRY_AFTER_MS = 1_000;
  * not too long.
  */
 export class Bulkhead {
-  private active = 0;
+  /** Requests that have their place. */
+  active = 0;
   private isAdmitting = false;
   /** In order of arrival; who leaves is taken out. */
   private readonly queue = new Set<() => void>();
 
+  /** Requests that wait for theirs. */
+  get waiting(): number {
+    return this.queue.size;
+  }
+
   /** Whether nobody is in it or waits for it. */
   get isIdle(): boolean {
-    return this.active === 0 && this.queue.size === 0;
+    return this.active === 0 && this.waiting === 0;
   }
 
   /**

@@ -1,4 +1,5 @@
 import { defer, finalize, of, retry, throwError, timer, type Observable } from 'rxjs';
+import type { BulkheadSettings } from '../config/file/providers.schema.js';
 import { toChatError, type ChatError } from '../errors/chat-error.js';
 import type { ChatRequest, Frame } from '../providers/chat-provider.js';
 import type { UpstreamObserver } from '../providers/upstream-observer.js';
@@ -16,6 +17,8 @@ const MAX_RETRY_AFTER_MS = 5_000;
 
 /** What is left of the time when nobody is asked any more, in milliseconds. */
 const OVER_MS = 10;
+
+const NO_LIMITS: BulkheadSettings = { maxConcurrent: Infinity, queueSize: 0, queueTimeoutMs: 0 };
 
 /** When to come back to a target that is asked one request at a time, in milliseconds. */
 const PROBED_RETRY_AFTER_MS = 1_000;
@@ -85,13 +88,16 @@ export class Generation {
   }
 
   private attempt(): Observable<Frame> {
-    const { name, bulkhead: limits } = this.asked;
+    const { name, bulkhead: limits = NO_LIMITS } = this.asked;
     // Nobody stands in line before a door that is closed.
     if (this.isOpen) return throwError(() => this.tooManyFailures());
-    const asking = defer(() => this.ask());
-    if (!limits) return asking;
     const turnLeft = this.turnUntil - performance.now();
-    return this.health.of(name).bulkhead.admit(asking, limits, turnLeft);
+    const { bulkhead } = this.health.of(name);
+    return bulkhead.admit(
+      defer(() => this.ask()),
+      limits,
+      turnLeft,
+    );
   }
 
   private ask(): Observable<Frame> {
