@@ -1,4 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { Caller } from '../access/caller.js';
 import { CONFIG, type Config } from '../config/config.js';
 import { findAlias } from '../config/file/aliases.js';
@@ -28,6 +28,9 @@ export interface LimitedRequest {
 /** Lets requests in as far as their keys' limits go. */
 @Injectable()
 export class LimitsService {
+  private readonly logger = new Logger('Limits');
+  private isCounting = true;
+
   constructor(
     private readonly file: ConfigFile,
     @Inject(LIMIT_STORE) private readonly store: LimitStore,
@@ -61,13 +64,16 @@ export class LimitsService {
   ): Promise<Place | undefined> {
     try {
       const decision = await this.store.take(taking);
+      this.isCounting = true;
       onLimits?.(rateLimitsOf(taking, decision));
       if (!decision.place) throw refusalOf(taking, decision);
       return decision.place;
     } catch (error) {
       const isAway = error instanceof ChatError && error.code === 'store_unavailable';
-      if (isAway && this.config.LIMITS_ON_ERROR === 'allow') return undefined;
-      throw error;
+      if (!isAway || this.config.LIMITS_ON_ERROR === 'deny') throw error;
+      if (this.isCounting) this.logger.warn('Redis is away: requests are let in uncounted');
+      this.isCounting = false;
+      return undefined;
     }
   }
 }
