@@ -12,6 +12,9 @@ import { refused } from './upstream-error.js';
 /** As many connections are kept as there were requests at a time: those are bounded elsewhere. */
 const POOL = { keepAlive: true, noDelay: true, maxFreeSockets: Infinity };
 
+/** One request, on a connection of its own. */
+const ONCE = { keepAlive: false, noDelay: true };
+
 export interface UpstreamRequest {
   method: string;
   headers: Record<string, string>;
@@ -37,12 +40,21 @@ export class HttpClient implements OnApplicationShutdown {
    * Resolves with the response once its headers are there.
    *
    * A connection that was kept can be closed by its other side just when it is used again (RFC 9112
-   * §9.5). That says nothing of the provider: the request goes out once more, at once. Each such
-   * failure uses one of the kept connections up, so that the last word is a new one's.
+   * §9.5). That says nothing of the provider: the request goes out once more, at once and on a new
+   * connection. Not on the next that was kept: a provider that resets what it has read would get it
+   * as often as there are connections.
    *
    * @throws {ChatError} `provider_unavailable` or `timeout_connect`
    */
   request(url: string, upstream: UpstreamRequest): Promise<IncomingMessage> {
+    return this.send(url, upstream, this.agentFor(new URL(url)));
+  }
+
+  private send(
+    url: string,
+    upstream: UpstreamRequest,
+    agent: http.Agent,
+  ): Promise<IncomingMessage> {
     const { method, headers, body, signal, connectMs, observer } = upstream;
     return new Promise((resolve, reject) => {
       const target = new URL(url);
@@ -56,7 +68,7 @@ export class HttpClient implements OnApplicationShutdown {
           ...call?.headers,
           ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
         },
-        agent: this.agentFor(target),
+        agent,
       });
       // Not by the option `signal`: it destroys the request with an error, which Node emits on a
       // socket without a listener when the body is complete but not yet read.
@@ -78,8 +90,11 @@ export class HttpClient implements OnApplicationShutdown {
       });
       // Stays after the response: a socket that fails later is told by the body's own error.
       request.on('error', (error: NodeJS.ErrnoException) => {
-        if (wasStale(error) && !signal.aborted) resolve(this.request(url, upstream));
-        else reject(asChatError(error));
+        if (wasStale(error) && !signal.aborted) {
+          resolve(this.send(url, upstream, createAgent(secure, getProxyForUrl(target), ONCE)));
+        } else {
+          reject(asChatError(error));
+        }
       });
       request.end(body);
     });
@@ -92,16 +107,16 @@ export class HttpClient implements OnApplicationShutdown {
   private agentFor(target: URL): http.Agent {
     const proxy = getProxyForUrl(target);
     const key = `${target.protocol} ${proxy}`;
-    const agent = this.agents.get(key) ?? createAgent(target.protocol === 'https:', proxy);
+    const agent = this.agents.get(key) ?? createAgent(target.protocol === 'https:', proxy, POOL);
     this.agents.set(key, agent);
     return agent;
   }
 }
 
 /** @param proxy its URL; empty for none */
-function createAgent(secure: boolean, proxy: string): http.Agent {
-  if (secure) return proxy ? new HttpsProxyAgent(proxy, POOL) : new https.Agent(POOL);
-  return proxy ? new HttpProxyAgent(proxy, POOL) : new http.Agent(POOL);
+function createAgent(secure: boolean, proxy: string, options: http.AgentOptions): http.Agent {
+  if (secure) return proxy ? new HttpsProxyAgent(proxy, options) : new https.Agent(options);
+  return proxy ? new HttpProxyAgent(proxy, options) : new http.Agent(options);
 }
 
 function report(request: ClientRequest, call: UpstreamCall) {
