@@ -13,13 +13,17 @@ import { provider, Routes } from './routes.js';
 let routes: Routes;
 let one: Upstream;
 let two: Upstream;
+const timers = new PendingTimers();
 
 beforeAll(async () => {
   routes = await Routes.create();
   ({ one, two } = routes);
 });
 afterEach(() => routes.stop());
-afterAll(() => routes.close());
+afterAll(async () => {
+  timers.restore();
+  await routes.close();
+});
 
 const made = () => [one.requests.length, two.requests.length];
 
@@ -172,9 +176,6 @@ describe('targets that are out', () => {
 });
 
 describe.each(['end', 'destroy'] as const)('a client that leaves (%s)', (leave) => {
-  const timers = new PendingTimers();
-  afterAll(() => timers.restore());
-
   async function left(call: HttpCall, target: string) {
     call[leave]();
     await eventually(async () => {
