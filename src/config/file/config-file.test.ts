@@ -214,7 +214,6 @@ describe(ConfigFile.name, () => {
       expect(lines).toEqual([
         '1 modles',
         '3 providers.a.base_url',
-        '3 providers.a.api_key',
         '3 providers.a.models',
         '6 models.b.targets',
         '7 c',
