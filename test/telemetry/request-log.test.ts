@@ -62,6 +62,7 @@ describe('the log', () => {
         duration_ms: expect.any(Number),
         bytes: expect.any(Number),
         request_id: 'one',
+        client: '127.0.0.1',
         key: 'alice',
         run_id: expect.stringMatching(/^run_[0-9a-f]{32}$/),
       },
@@ -93,7 +94,7 @@ describe('the log', () => {
       {
         path: '/v1/chat/stream',
         body: '{"messages',
-        headers: { 'content-type': 'application/json' },
+        headers: { ...KEY, 'content-type': 'application/json' },
       },
       { status: 400, method: 'POST' },
     ],
