@@ -14,6 +14,7 @@ import {
   eventsOf,
   runIdOf,
   seqOf,
+  stateOf,
   textOfEvents,
   upTo,
   view,
@@ -72,6 +73,10 @@ async function ready(app: { port: number }): Promise<[number, string]> {
   );
   return [status, body.status];
 }
+
+/** Another instance hears of a run a little after its start. */
+const known = (app: { port: number }, id: string) =>
+  eventually(async () => expect((await stateOf(app.port, id)).status).toBe(200), 5_000);
 
 const becomes = (app: { port: number }, ...state: [number, string]) =>
   eventually(async () => expect(await ready(app)).toEqual(state), 12_000);
@@ -208,10 +213,13 @@ describeRedis('Redis', () => {
       const delay = longestDelay(live);
       const control = longestDelay(directly());
       const id = await runIdOf(live);
+      await known(b, id);
       const elsewhere = view(b.port, id);
       await elsewhere.until('data: {"content"');
       const other = ask(a.port, 'clock', CONTINUE);
-      const leaving = view(b.port, await runIdOf(other));
+      const otherId = await runIdOf(other);
+      await known(b, otherId);
+      const leaving = view(b.port, otherId);
       await leaving.until('data: {"content"');
       expect([await ready(a), await ready(b)]).toEqual([
         [200, 'ok'],
