@@ -28,8 +28,8 @@ describeWith('chromium', "a browser's own EventSource", () => {
   beforeEach(async () => {
     proxy = await startProxy(server.port);
     page = await browser.newPage();
-    // Any page of the server's own origin will do.
-    await page.goto(`${proxy.url}/health`);
+    // Any page of the server's own origin will do, where its policy lets it connect.
+    await page.goto(`${proxy.url}/docs`);
     // What follows is to have connections of its own.
     proxy.cut();
   });
