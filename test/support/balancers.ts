@@ -2,8 +2,8 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generate } from 'selfsigned';
+import { freePort } from './free-port.js';
 import { startProgram, type Program } from './program.js';
-import { freePort } from './redis.js';
 
 /** What the product's users put in front of two instances: the files of `deploy/`, at other addresses. */
 export type Balancer = Program & {

@@ -1,8 +1,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from './free-port.js';
 import { startProgram, type Program } from './program.js';
-import { freePort } from './redis.js';
 
 /**
  * nginx in front of a server.

@@ -28,12 +28,16 @@ export async function startProgram(
     await clear();
   };
   try {
-    await eventually(() => reach(port), 5_000);
+    await Promise.race([eventually(() => reach(port), 5_000), exited.then(failToStart)]);
   } catch (error) {
     await close();
     throw error;
   }
   return { port, url: `http://127.0.0.1:${port}`, close };
+}
+
+function failToStart(): never {
+  throw new Error('the program ended instead of listening');
 }
 
 async function reach(port: number): Promise<void> {

@@ -4,10 +4,11 @@ import { connect } from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startHaproxy, startNginx, type Balancer } from '../support/balancers.js';
 import { eventually } from '../support/eventually.js';
+import { freePort } from '../support/free-port.js';
 import type { HttpCall } from '../support/http.js';
 import { startInstance, type Instance } from '../support/instances.js';
 import { describeWith } from '../support/programs.js';
-import { freePort, startRedis, type RedisServer } from '../support/redis.js';
+import { startRedis, type RedisServer } from '../support/redis.js';
 import { ask, eventsOf, runIdOf, textOfEvents, view } from '../support/runs.js';
 import { startUpstream, textOf, type Upstream } from '../support/upstream/index.js';
 

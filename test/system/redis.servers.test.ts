@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { eventually } from '../support/eventually.js';
 import { open } from '../support/http.js';
 import { startInstance, type Instance } from '../support/instances.js';
-import { describeRedis, freePort, startRedis, type RedisServer } from '../support/redis.js';
+import { freePort } from '../support/free-port.js';
+import { describeRedis, startRedis, type RedisServer } from '../support/redis.js';
 import {
   answerOf,
   ask,

@@ -4,7 +4,7 @@ import { eventually } from '../support/eventually.js';
 import { open, type OpenOptions } from '../support/http.js';
 import { startInstance, type Instance } from '../support/instances.js';
 import { Scrape } from '../support/metrics.js';
-import { freePort } from '../support/redis.js';
+import { freePort } from '../support/free-port.js';
 import { runIdOf } from '../support/runs.js';
 import {
   startUpstream,

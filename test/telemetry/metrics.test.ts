@@ -4,7 +4,7 @@ import { startApp, type RunningApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { open } from '../support/http.js';
 import { Scrape } from '../support/metrics.js';
-import { freePort } from '../support/redis.js';
+import { freePort } from '../support/free-port.js';
 import { ask, cancel, runIdOf } from '../support/runs.js';
 import { startUpstream, type Upstream } from '../support/upstream/index.js';
 
