@@ -209,7 +209,8 @@ export class LocalRun implements Run {
   /** @throws {ChatError} when the output is too long, or can't be an answer's */
   private record(frame: Frame) {
     const { maxLength } = this.options;
-    this.size += frame.json?.length ?? JSON.stringify(frame.chunk).length;
+    const size = frame.json?.length ?? JSON.stringify(frame.chunk).length;
+    this.size += size;
     if (this.size > maxLength) {
       const message = `The answer is longer than ${maxLength} characters.`;
       throw new ChatError('provider_error', message, { retryable: false });
@@ -219,6 +220,7 @@ export class LocalRun implements Run {
         this.firstTokenAt = new Date();
         this.ttftMs = performance.now() - this.clock;
       }
+      event.size = size;
       this.log.next(event);
     }
   }
