@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import type { CompletionUsage } from 'openai/resources/completions';
-import { Subject } from 'rxjs';
 import { ChatError, truncated } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
 import { otherContent, type UpstreamChunk } from '../providers/chunk.js';
@@ -21,9 +20,6 @@ const SERVICE_TIERS = new Set(['auto', 'default', 'flex', 'scale', 'priority']);
  * that upstream wrote.
  */
 export class Transcriber {
-  /** Emits when every choice has its finish reason. */
-  readonly finished = new Subject<void>();
-
   private readonly finishReasons = new Map<number, string>();
   private identity?: Pick<ChatCompletionChunk, 'id' | 'created' | 'object' | 'model'>;
   private lastWithUsage?: UpstreamChunk;
@@ -77,7 +73,6 @@ export class Transcriber {
         this.send(toJson({ ...clean, choices: finishing.map(finishOnly) }), []);
       }
     }
-    if (finishing.length > 0 && this.hasFinished) this.finished.next();
     return events;
   }
 
