@@ -119,7 +119,7 @@ export class LocalRun implements Run {
     }).pipe(
       takeUntil(this.overdue),
       // Tokens go from here straight to the log: what follows decides about the run's end alone.
-      reduce<Frame, void>((_, frame) => this.record(frame), undefined),
+      reduce((_: unknown, frame: Frame) => this.record(frame), undefined),
       map(() => transcriber.end()),
       catchError((error: unknown) => of(this.endOf(toChatError(error)))),
       finalize(() => {
@@ -222,7 +222,6 @@ export class LocalRun implements Run {
       const message = `The answer is longer than ${maxLength} characters.`;
       throw new ChatError('provider_error', message, { retryable: false });
     }
-    const hadFinished = this.transcriber.hasFinished;
     for (const event of this.transcriber.add(frame)) {
       if (!this.firstTokenAt) {
         this.firstTokenAt = new Date();
@@ -231,8 +230,8 @@ export class LocalRun implements Run {
       event.size = size;
       this.log.next(event);
     }
-    if (!hadFinished && this.transcriber.hasFinished) {
-      this.ending = setTimeout(() => this.overdue.next(), USAGE_WAIT_MS);
+    if (this.transcriber.hasFinished) {
+      this.ending ??= setTimeout(() => this.overdue.next(), USAGE_WAIT_MS);
     }
   }
 
