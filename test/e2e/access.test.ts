@@ -1,5 +1,6 @@
 import { ConsoleLogger } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import type { Express } from 'express';
 import { ConfigError } from '../../src/config/config.js';
 import { startApp, type RunningApp } from '../support/app.js';
 import { open } from '../support/http.js';
@@ -104,6 +105,28 @@ describe('with API_KEYS', () => {
     await send('POST', '/v1/chat/stream', key);
     const { headers } = await upstream.next();
     expect(JSON.stringify(headers)).not.toContain('sk-alice');
+  });
+
+  it('asks for a key on every route that there is, but for the open ones', async () => {
+    const { router } = server.app.getHttpAdapter().getInstance() as Express;
+    const routes = router.stack.flatMap(({ route }) =>
+      [...new Set(route?.stack.map(({ method }) => method))].map(
+        (method) => [method.toUpperCase(), route!.path] as const,
+      ),
+    );
+    const answered = new Set<string>();
+    for (const [method, path] of routes) {
+      const { status } = await send(method, path.replaceAll(/[:*]\w+/g, 'x'));
+      if (status !== 401) answered.add(`${method} ${path}`);
+    }
+    expect(routes.length).toBeGreaterThan(40);
+    expect([...answered].filter((route) => !route.startsWith('GET /docs')).sort()).toEqual([
+      'GET /',
+      'GET /health',
+      'GET /health/live',
+      'GET /health/ready',
+      'GET /playground/:version/*path',
+    ]);
   });
 
   it.each(PUBLIC)('answers %s without a key', async (path) => {
