@@ -1,6 +1,5 @@
 import { ConsoleLogger } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import type { Express } from 'express';
 import { ConfigError } from '../../src/config/config.js';
 import { startApp, type RunningApp } from '../support/app.js';
 import { open } from '../support/http.js';
@@ -108,7 +107,7 @@ describe('with API_KEYS', () => {
   });
 
   it('asks for a key on every route that there is, but for the open ones', async () => {
-    const { router } = server.app.getHttpAdapter().getInstance() as Express;
+    const { router } = server.app.getHttpAdapter().getInstance();
     const routes = router.stack.flatMap(({ route }) =>
       [...new Set(route?.stack.map(({ method }) => method))].map(
         (method) => [method.toUpperCase(), route!.path] as const,
