@@ -5,6 +5,7 @@ import type { Request } from 'express';
 import { Admission, isAdmitted, whenAdmitted } from './access/admission.js';
 import { AppModule } from './app.module.js';
 import { CONFIG, type Config } from './config/config.js';
+import { allowOrigins } from './http/cors.js';
 import { expectJson } from './http/expect-json.js';
 import { harden } from './http/harden.js';
 import { requestId } from './http/request-id.js';
@@ -37,6 +38,7 @@ export async function createApp(logLevels?: LogLevel[]): Promise<NestExpressAppl
   app.use(requestId);
   const requests = app.get(RequestTelemetry);
   app.use(requests.observe.bind(requests));
+  allowOrigins(app, config);
   const admission = app.get(Admission);
   app.use(admission.decide.bind(admission));
   app.use(whenAdmitted(expectJson));

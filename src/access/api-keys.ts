@@ -10,10 +10,6 @@ export class ApiKeys {
     this.keys = keys.map((key) => ({ digest: key.digest, caller: callerBy(key) }));
   }
 
-  get size(): number {
-    return this.keys.length;
-  }
-
   /**
    * Who has that key. It is compared with all there are, by digests of one length and in constant
    * time: how long it takes tells nothing of any of them.

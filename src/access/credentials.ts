@@ -35,12 +35,14 @@ function isCredential(header: string): boolean {
 }
 
 function takeTicket(request: Request): string | undefined {
-  const [path, query] = request.url.split('?', 2);
-  const parameters = query?.split('&') ?? [];
+  const { url } = request;
+  // A query may have more of them.
+  const mark = url.indexOf('?');
+  const parameters = mark === -1 ? [] : url.slice(mark + 1).split('&');
   const tickets = parameters.filter((parameter) => parameter.startsWith('ticket='));
   if (tickets.length === 0) return undefined;
   const others = parameters.filter((parameter) => !tickets.includes(parameter));
-  request.url = `${path}?${others.join('&')}`;
+  request.url = `${url.slice(0, mark)}?${others.join('&')}`;
   request.originalUrl = request.url;
   return tickets[0]!.slice('ticket='.length);
 }

@@ -25,13 +25,10 @@ export class Revocation {
 
   /** Ends the view as soon as the caller may no longer have it, and that can be now. */
   watch(viewer: Viewer, caller: Caller) {
-    const objection = this.objectionTo(caller, viewer.run.state.model);
-    if (objection) {
-      viewer.dismiss(objection);
-      return;
-    }
     this.viewers.set(viewer, caller);
     viewer.onReleased(() => this.viewers.delete(viewer));
+    // A reload that came while the request waited for its limits has not seen its run.
+    if (this.objectionTo(caller, viewer.run.state.model)) this.enforce();
   }
 
   private enforce() {

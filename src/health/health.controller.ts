@@ -3,6 +3,7 @@ import { ApiQuery } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { Public } from '../access/public.decorator.js';
 import { CONFIG, type Config } from '../config/config.js';
+import { RouterService } from '../routing/router.service.js';
 import { TargetHealth } from '../routing/target-health.js';
 import { DrainService } from '../runs/drain.service.js';
 import { RUN_STORE, type RunStore } from '../runs/run-store.js';
@@ -13,6 +14,7 @@ export class HealthController {
   constructor(
     private readonly drain: DrainService,
     private readonly targetHealth: TargetHealth,
+    private readonly router: RouterService,
     @Inject(RUN_STORE) private readonly store: RunStore,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
@@ -39,9 +41,14 @@ export class HealthController {
     return verbose === undefined ? { status } : { status, targets: this.targets() };
   }
 
-  /** A target that is out makes nobody unready: the others may answer, and none does it elsewhere. */
+  /**
+   * A target that is out makes nobody unready: the others may answer, and none does it elsewhere. Those
+   * that nobody configured have names that callers made up, which are not for everybody.
+   */
   private targets() {
-    return this.targetHealth.list().map(({ name, breaker, bulkhead }) => ({
+    const targets = this.targetHealth.list();
+    const configured = targets.filter(({ name }) => this.router.labelsOf(name).target === name);
+    return configured.map(({ name, breaker, bulkhead }) => ({
       target: name,
       state: breaker.state,
       failures: breaker.failures,

@@ -1,4 +1,5 @@
 import type { NestExpressApplication } from '@nestjs/platform-express';
+import type { NextFunction, Request, Response } from 'express';
 import helmet from 'helmet';
 import type { Config } from '../config/config.js';
 
@@ -8,25 +9,6 @@ const REQUEST_MS = 120_000;
 const CHECK_MS = 5_000;
 
 const MAX_HEADERS = 100;
-
-/** How long a browser may remember what it was allowed, in seconds: the most that any of them does. */
-const PREFLIGHT_SECONDS = 86_400;
-
-/** What clients in browsers read, beside what every page may. */
-const EXPOSED_HEADERS = [
-  'Sluice-Run-Id',
-  'X-Request-Id',
-  'request-id',
-  'Retry-After',
-  'retry-after-ms',
-  'x-should-retry',
-  ...['limit', 'remaining', 'reset'].flatMap((what) => [
-    `x-ratelimit-${what}-requests`,
-    `x-ratelimit-${what}-tokens`,
-    `anthropic-ratelimit-requests-${what}`,
-    `anthropic-ratelimit-tokens-${what}`,
-  ]),
-];
 
 /** Nothing that the API answers is a page, to be shown, framed or run. */
 const NO_PAGE = {
@@ -47,8 +29,7 @@ const DOCS_PAGE = {
 
 /**
  * What a server on a hostile network does before it looks at a request: headers that keep browsers
- * from more than they are meant to do, other origins' pages as configured, and an end for clients
- * that send their requests drop by drop.
+ * from more than they are meant to do, and an end for clients that send their requests drop by drop.
  */
 export function harden(app: NestExpressApplication, config: Config) {
   app.disable('x-powered-by');
@@ -61,15 +42,12 @@ export function harden(app: NestExpressApplication, config: Config) {
       strictTransportSecurity: false,
     }),
   );
+  // What says nothing else of itself is for its caller alone.
+  app.use((_request: Request, response: Response, next: NextFunction) => {
+    response.setHeader('Cache-Control', 'no-store');
+    next();
+  });
   if (config.DOCS) app.use('/docs', helmet.contentSecurityPolicy(DOCS_PAGE));
-  const { CORS_ORIGINS } = config;
-  if (CORS_ORIGINS.length > 0) {
-    app.enableCors({
-      origin: CORS_ORIGINS.includes('*') ? '*' : CORS_ORIGINS,
-      exposedHeaders: EXPOSED_HEADERS,
-      maxAge: PREFLIGHT_SECONDS,
-    });
-  }
   const server = app.getHttpServer();
   server.headersTimeout = HEADERS_MS;
   server.requestTimeout = REQUEST_MS;

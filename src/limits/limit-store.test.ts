@@ -262,6 +262,27 @@ describeRedis(RedisLimitStore.name, () => {
     await proxy.close();
   }, 20_000);
 
+  it('should count what was used of a place that ran out while Redis was away', async () => {
+    const proxy = await startProxy(server.port);
+    const { redis, store: cut } = await openStore(proxy.port);
+    const asked = taking({ tokensPerDay: 100 }, 60);
+    const { place } = await cut.take(asked);
+    const all = { ...asked, tokens: 101 };
+    proxy.silence();
+    await eventually(() => expect(redis.isUp).toBe(false), 5_000);
+    cut.settle(place!, 45);
+    await eventually(
+      async () => expect((await peer.take(all)).standings).toMatchObject([{ today: 0 }]),
+      LEASE_MS + 2_000,
+    );
+    proxy.cut();
+    await eventually(
+      async () => expect((await peer.take(all)).standings).toMatchObject([{ today: 45 }]),
+      5_000,
+    );
+    await proxy.close();
+  }, 20_000);
+
   it('should say when Redis is away', async () => {
     const { store: away } = await openStore(1);
     await expect(away.take(taking({ requestsPerMinute: 1 }))).rejects.toMatchObject({

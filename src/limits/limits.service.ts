@@ -52,8 +52,10 @@ export class LimitsService {
     const own = caller.limits ?? limits.default;
     if (own) scopes.push({ limits: own });
     if (limits.models.length === 0) return scopes;
-    const found = models.map((name) => findAlias(limits.models, name)).find(Boolean);
-    if (found) scopes.push({ models: found.alias.name, limits: found.alias.limits });
+    const found = new Set(models.map((name) => findAlias(limits.models, name)?.alias));
+    for (const alias of found) {
+      if (alias) scopes.push({ models: alias.name, limits: alias.limits });
+    }
     return scopes;
   }
 

@@ -1,4 +1,4 @@
-import type { ChatRequest } from '../providers/chat-provider.js';
+import { EXTENSIONS, type ChatRequest } from '../providers/chat-provider.js';
 
 /** About what a token is of a text in UTF-8, whatever its language, in bytes. */
 const BYTES_PER_TOKEN = 4;
@@ -7,11 +7,17 @@ const BYTES_PER_TOKEN = 4;
 const MESSAGE_TOKENS = 4;
 const REPLY_TOKENS = 3;
 
+/** Parts of a message whose data are no text. */
+const MEDIA = new Set(['image_url', 'input_audio', 'audio_url', 'video_url', 'file']);
+
 /** What an image, a sound or a file is taken for: only the provider knows what it is worth. */
 const PART_TOKENS = 1_000;
 
 /** What an answer is taken for when its request doesn't bound it. */
 export const DEFAULT_COMPLETION_TOKENS = 1_024;
+
+/** More than any limit that means something, and little enough for every store to add up. */
+const MAX_TOKENS = 2 ** 40;
 
 /**
  * What a request may use, prompt and answer, before anybody counts. It takes no tokenizer: nobody waits
@@ -19,27 +25,39 @@ export const DEFAULT_COMPLETION_TOKENS = 1_024;
  */
 export function estimateTokens(request: ChatRequest): number {
   const { messages, tools, n } = request;
-  const bytes = messages.reduce((sum, message) => sum + bytesOf(message), 0) + bytesOf(tools);
+  const bytes = messages.reduce((sum, message) => sum + bytesOfMessage(message), bytesOf(tools));
   const prompt = Math.ceil(bytes / BYTES_PER_TOKEN) + MESSAGE_TOKENS * messages.length;
-  return prompt + REPLY_TOKENS + (n ?? 1) * completionOf(request);
+  return Math.min(MAX_TOKENS, prompt + REPLY_TOKENS + (n ?? 1) * completionOf(request));
 }
 
-function completionOf({ max_completion_tokens, max_tokens }: ChatRequest): number {
-  const bound = [max_completion_tokens, max_tokens].find((given) => Number.isSafeInteger(given));
-  return Math.max(0, (bound as number | undefined) ?? DEFAULT_COMPLETION_TOKENS);
+/** Which of several bounds holds is for the provider to say, so it is the largest; -1 is none. */
+function completionOf(request: ChatRequest): number {
+  const { max_completion_tokens, max_tokens, options } = { ...request, ...request[EXTENSIONS] };
+  const { num_predict } = Object(options) as { num_predict?: unknown };
+  const bounds = [max_completion_tokens, max_tokens, num_predict]
+    .filter((bound) => bound != null)
+    .map((bound) =>
+      typeof bound === 'number' && bound > 0 ? Math.ceil(bound) : DEFAULT_COMPLETION_TOKENS,
+    );
+  return bounds.length === 0 ? DEFAULT_COMPLETION_TOKENS : Math.max(...bounds);
 }
 
-/** The texts of a message, or of anything else that goes along as JSON, without its names. */
+function bytesOfMessage({ content, ...rest }: ChatRequest['messages'][number]): number {
+  const parts: unknown[] = Array.isArray(content) ? content : [content];
+  return parts.reduce<number>(
+    (sum, part) => sum + (isMedia(part) ? PART_TOKENS * BYTES_PER_TOKEN : bytesOf(part)),
+    bytesOf(rest),
+  );
+}
+
+/** The texts in whatever goes along as JSON, without its names. */
 function bytesOf(value: unknown): number {
   if (typeof value === 'string') return Buffer.byteLength(value);
   if (typeof value !== 'object' || value === null) return 0;
-  if (isMedia(value)) return PART_TOKENS * BYTES_PER_TOKEN;
   return Object.values(value).reduce<number>((sum, each) => sum + bytesOf(each), 0);
 }
 
-/** A part of a message's content that is no text, such as `image_url`, has its data under its type. */
-function isMedia(value: object): boolean {
-  const { type } = value as { type?: unknown };
-  if (typeof type !== 'string' || type === 'text' || type === 'function') return false;
-  return type in value;
+function isMedia(part: unknown): boolean {
+  const { type } = Object(part) as { type?: unknown };
+  return typeof type === 'string' && MEDIA.has(type);
 }

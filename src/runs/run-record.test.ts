@@ -94,6 +94,18 @@ describe("a run's record", () => {
     ]);
   });
 
+  it('should count no details that are no number of tokens', async () => {
+    const details = {
+      prompt_tokens_details: { cached_tokens: 0.5 },
+      completion_tokens_details: { reasoning_tokens: '12' },
+    } as object;
+    view(start());
+    say('a', 'stop', { prompt_tokens: 9, completion_tokens: 7, ...details });
+    frames.complete();
+    await pass(0);
+    expect(records).toMatchObject([{ cached_tokens: 0, reasoning_tokens: 0, total_tokens: 16 }]);
+  });
+
   it.each<[string, (run: LocalRun) => unknown, Partial<RunRecord>]>([
     ['a stop', (run) => run.cancel(), { status: 'cancelled', completion_tokens: 5 }],
     [

@@ -49,12 +49,17 @@ export class RunRecords extends Subject<RunRecord> {}
 export function tokensOf(usage: Usage | null) {
   return {
     prompt_tokens: usage?.prompt_tokens ?? 0,
-    cached_tokens: usage?.prompt_tokens_details?.cached_tokens ?? 0,
+    cached_tokens: countOf(usage?.prompt_tokens_details?.cached_tokens),
     completion_tokens: usage?.completion_tokens ?? 0,
-    reasoning_tokens: usage?.completion_tokens_details?.reasoning_tokens ?? 0,
+    reasoning_tokens: countOf(usage?.completion_tokens_details?.reasoning_tokens),
     total_tokens: usage?.total_tokens ?? 0,
     token_source: usage?.source ?? null,
   };
+}
+
+/** Details come from upstream as they are, and are added up. */
+function countOf(value: unknown): number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0;
 }
 
 /**

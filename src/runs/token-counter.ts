@@ -12,6 +12,9 @@ const CHARACTERS_PER_TOKEN = 4;
 /** As much of a text is counted, in characters: the next run's end waits for it. */
 const MAX_COUNTED = 2 ** 20;
 
+/** As much waits to be counted, in characters: the longest prompt and answer. It takes about a second. */
+const MAX_WAITING = 2 * MAX_COUNTED;
+
 /**
  * Counts tokens as OpenAI's newer models do, for usage that no provider reported. In a thread of its
  * own, so that no stream waits for it, which starts with the first text to be counted.
@@ -21,15 +24,12 @@ export class TokenCounter implements OnApplicationShutdown {
   private worker?: Worker;
   private readonly waiting = new Map<number, (counts: number[]) => void>();
   private lastId = 0;
+  /** Characters that wait to be counted. */
+  private length = 0;
 
-  /** @returns how many tokens each text has, or about as many where it is very long */
+  /** @returns how many tokens each text has, or about as many where it is very long or many wait */
   async count(texts: string[]): Promise<number[]> {
-    const worker = (this.worker ??= this.start());
-    const id = (this.lastId += 1);
-    const counts = await new Promise<number[]>((resolve) => {
-      this.waiting.set(id, resolve);
-      worker.postMessage({ id, texts: texts.map((text) => text.slice(0, MAX_COUNTED)) });
-    });
+    const counts = await this.ask(texts.map((text) => text.slice(0, MAX_COUNTED)));
     return texts.map(({ length }, at) => {
       const tokens = counts[at];
       if (tokens === undefined) return Math.ceil(length / CHARACTERS_PER_TOKEN);
@@ -39,6 +39,21 @@ export class TokenCounter implements OnApplicationShutdown {
 
   async onApplicationShutdown() {
     await this.worker?.terminate();
+  }
+
+  /** @returns nothing where it can't be counted */
+  private async ask(texts: string[]): Promise<number[]> {
+    const length = texts.reduce((sum, text) => sum + text.length, 0);
+    if (this.length + length > MAX_WAITING) return [];
+    this.length += length;
+    const worker = (this.worker ??= this.start());
+    const id = (this.lastId += 1);
+    const counts = await new Promise<number[]>((resolve) => {
+      this.waiting.set(id, resolve);
+      worker.postMessage({ id, texts });
+    });
+    this.length -= length;
+    return counts;
   }
 
   private start(): Worker {

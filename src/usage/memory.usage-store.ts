@@ -9,7 +9,7 @@ import {
   type UsageStore,
 } from './usage-store.js';
 
-/** Rows of all owners and days; the oldest days go first. */
+/** Rows of all owners and days; the oldest go first. */
 const MAX_ROWS = 100_000;
 
 /** The usage of one process, until it ends. */
@@ -26,10 +26,19 @@ export class MemoryUsageStore implements UsageStore {
     const name = models.has(model) || models.size < MAX_MODELS ? model : OTHER;
     if (!models.has(name)) this.rows += 1;
     addCounts(getOr(models, name, noCounts), counts);
-    for (const oldest of this.days.keys()) {
-      if (this.rows <= this.maxRows || oldest === day) break;
-      for (const each of this.days.get(oldest)!.values()) this.rows -= each.size;
-      this.days.delete(oldest);
+    if (this.rows > this.maxRows) this.forget(models);
+  }
+
+  /** Forgets owners of the oldest day, until the rest is few enough; never the one in question. */
+  private forget(kept: Map<string, Counts>) {
+    for (const [day, owners] of this.days) {
+      for (const [owner, models] of owners) {
+        if (this.rows <= this.maxRows) return;
+        if (models === kept) continue;
+        owners.delete(owner);
+        this.rows -= models.size;
+      }
+      if (owners.size === 0) this.days.delete(day);
     }
   }
 

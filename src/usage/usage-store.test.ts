@@ -61,6 +61,14 @@ describe(MemoryUsageStore.name, () => {
     const rows = await store.read('a', ['2026-01-01', '2026-01-02', '2026-01-03']);
     expect(rows.map(({ date }) => date)).toEqual(['2026-01-02', '2026-01-03']);
   });
+
+  it('should forget those who came first when one day alone has too many rows', async () => {
+    const store = new MemoryUsageStore(2);
+    for (const owner of ['a', 'b', 'c', 'c']) store.add(owner, '2026-01-01', 'p/m', counts(1));
+    expect(await store.read('a', ['2026-01-01'])).toEqual([]);
+    expect(await store.read('b', ['2026-01-01'])).toHaveLength(1);
+    expect(await store.read('c', ['2026-01-01'])).toMatchObject([{ runs: 2 }]);
+  });
 });
 
 describeRedis(RedisUsageStore.name, () => {

@@ -106,6 +106,28 @@ describe('with API_KEYS', () => {
     expect(JSON.stringify(headers)).not.toContain('sk-alice');
   });
 
+  it('asks for a key on every route that there is, but for the open ones', async () => {
+    const { router } = server.app.getHttpAdapter().getInstance();
+    const routes = router.stack.flatMap(({ route }) =>
+      [...new Set(route?.stack.map(({ method }) => method))].map(
+        (method) => [method.toUpperCase(), route!.path] as const,
+      ),
+    );
+    const answered = new Set<string>();
+    for (const [method, path] of routes) {
+      const { status } = await send(method, path.replaceAll(/[:*]\w+/g, 'x'));
+      if (status !== 401) answered.add(`${method} ${path}`);
+    }
+    expect(routes.length).toBeGreaterThan(40);
+    expect([...answered].filter((route) => !route.startsWith('GET /docs')).sort()).toEqual([
+      'GET /',
+      'GET /health',
+      'GET /health/live',
+      'GET /health/ready',
+      'GET /playground/:version/*path',
+    ]);
+  });
+
   it.each(PUBLIC)('answers %s without a key', async (path) => {
     expect((await send('GET', path)).status).toBe(200);
   });

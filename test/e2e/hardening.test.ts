@@ -6,6 +6,7 @@ import { startApp, type RunningApp } from '../support/app.js';
 import { startInstance } from '../support/instances.js';
 import { eventually } from '../support/eventually.js';
 import { open } from '../support/http.js';
+import { Scrape } from '../support/metrics.js';
 import { answerOf, ask } from '../support/runs.js';
 
 const PAGE = 'https://app.example.com';
@@ -34,6 +35,13 @@ describe('a server on a hostile network', () => {
     },
   );
 
+  it.each(['/v1/models', '/v1/runs', '/v1/usage', '/metrics', '/v1/nothing'])(
+    'lets nobody keep what %s answers',
+    async (path) => {
+      expect((await get(path, KEY)).headers['cache-control']).toBe('no-store');
+    },
+  );
+
   describe('for pages of other origins', () => {
     const preflight = (origin: string) =>
       answerOf(
@@ -56,6 +64,18 @@ describe('a server on a hostile network', () => {
       expect(headers['access-control-allow-headers']).toContain('sluice-on-disconnect');
       expect(Number(headers['access-control-max-age'])).toBeGreaterThan(3600);
       expect(headers.vary).toContain('Origin');
+    });
+
+    it('counts preflights among the requests', async () => {
+      const counted = async () => {
+        const scrape = await Scrape.of(app.port, KEY);
+        const name = 'http_server_request_duration_seconds_count';
+        return scrape.sum(name, { http_request_method: 'OPTIONS' });
+      };
+      const before = await counted();
+      const { headers } = await preflight(PAGE);
+      expect(headers['x-request-id']).toBeDefined();
+      await eventually(async () => expect(await counted()).toBe(before + 1));
     });
 
     it('allows nothing to another', async () => {

@@ -40,6 +40,8 @@ const KEYS = {
   refunds: 'limits: { tokens_per_day: 2000 }',
   shapes: 'limits: { requests_per_minute: 1, tokens_per_minute: 5000 }',
   models: '',
+  patterns: '',
+  huge: 'limits: { concurrent_streams: 1 }',
   reload: 'limits: { requests_per_minute: 1 }',
 };
 
@@ -53,6 +55,8 @@ ${Object.entries(KEYS)
 limits:
   models:
     text_tokens-7: { requests_per_minute: 2 }
+    text_tokens-6: { requests_per_minute: 1 }
+    'openai/text_tokens-*': { requests_per_minute: 100 }
     'slow_tokens-*': { concurrent_streams: 3 }
 `;
 
@@ -308,6 +312,24 @@ describeStores('limits', (store) => {
     expect(await statusOf(asks(here, 'models'))).toBe(200);
     // Those of other keys are theirs.
     expect(await statusOf(asks(here, 'free', { model: 'fast' }))).toBe(200);
+  });
+
+  it('limits a model by every pattern that one of its names has', async () => {
+    const statuses: number[] = [];
+    for (const model of ['openai/text_tokens-6', 'openai/text_tokens-6', 'text_tokens-6']) {
+      statuses.push(await statusOf(asks(here, 'patterns', { model })));
+    }
+    expect(statuses).toEqual([200, 429, 429]);
+  });
+
+  it('counts a stream whatever its request says that it may use', async () => {
+    const path = '/v1/chat/completions';
+    const body = { n: 128, max_tokens: Number.MAX_SAFE_INTEGER, stream: true };
+    const model = 'slow_tokens-400_ms-20';
+    const call = asks(here, 'huge', { model, path, body });
+    await upstream.next();
+    expect(await statusOf(asks(there, 'huge', { path, body }))).toBe(429);
+    call.destroy();
   });
 
   it('changes with a reload', async () => {

@@ -1,6 +1,16 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  jest,
+} from '@jest/globals';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { LIMIT_STORE, type LimitStore } from '../../src/limits/limit-store.js';
 import { startApp, type RunningApp } from '../support/app.js';
 import { createConfigFile, type TestConfigFile } from '../support/config-file.js';
 import { eventually } from '../support/eventually.js';
@@ -225,6 +235,23 @@ describe('the end by a removed key', () => {
       { message: REMOVED, type: 'permission_error', param: null, code: 'permission_denied' },
     ]);
     await request.closed;
+  });
+
+  it('comes for a run that nobody need view, also when it waits for its limits', async () => {
+    await file.reload(ANN_LIMITED, server);
+    const store = server.app.get<LimitStore>(LIMIT_STORE);
+    const take = store.take.bind(store);
+    jest.spyOn(store, 'take').mockImplementationOnce(async (taking) => {
+      await file.reload(ANN_ROTATED, server);
+      return take({ ...taking, tokens: 1 });
+    });
+    const headers = { ...as('ann'), 'sluice-on-disconnect': 'continue' };
+    const { status } = await answerOf(ask(server.port, MODEL, { headers }));
+    expect(status).toBe(403);
+    const runs = open({ port: server.port, path: '/v1/runs', headers: as('ann2') });
+    const { body } = await answerOf<{ data: { status: string }[] }>(runs);
+    expect(body.data).toMatchObject([{ status: 'failed' }]);
+    for (const { closed } of upstream.requests) await closed;
   });
 
   it('comes for a request whose body is still on its way', async () => {

@@ -90,6 +90,17 @@ describeStores('a ticket', (store) => {
     },
   );
 
+  it.each<[string, (ticket: string) => string]>([
+    ['after', (ticket) => `q=Who are you?&model=text_tokens-3&ticket=${ticket}`],
+    ['before', (ticket) => `ticket=${ticket}&q=Who are you?&model=text_tokens-3`],
+  ])('is found %s a question with its mark, of which nothing gets lost', async (_, query) => {
+    const path = `/v1/chat/stream?${query(await issue())}`.replaceAll(' ', '%20');
+    const call = open({ port: here, path });
+    expect(await call.ended).toBe('complete');
+    expect(textOfEvents(eventsOf(call))).toBe(TEXT_TOKENS.slice(0, 3).join(''));
+    expect(upstream.requests[0]!.body.messages![0]!.content).toBe('Who are you?');
+  });
+
   it('starts one run, however often and wherever it is used', async () => {
     const ticket = await issue();
     const model = 'slow_tokens-8_ms-50';

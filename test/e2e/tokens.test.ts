@@ -153,6 +153,40 @@ describe('what a token starts', () => {
   );
 });
 
+describe('a reload of the file', () => {
+  const started = async () => {
+    const headers = bearer(await issuer.sign({ llm_models: ['stall'] }));
+    const stream = ask(server.port, 'stall', { headers });
+    await stream.until('data: {"content"');
+    return stream;
+  };
+
+  it.each([
+    ['their models', (config: string) => config.replace('[fast, text]', '[fast]')],
+    ['the claim of their models', (config: string) => config.replace('llm_models', 'models')],
+    [
+      'the claim of their owner',
+      (config: string) => config.replace('{ models', '{ owner: id, models'),
+    ],
+    ['where their keys are', (config: string) => config.replace('jwks.json', 'others.json')],
+  ])('that changes %s ends what tokens have started', async (_, change) => {
+    const stream = await started();
+    await file.reload(change(configOf(issuer.jwksUrl)), server);
+    expect(await stream.ended).toBe('complete');
+    expect(stream.text()).toMatch(/event: error\n.*\ndata: \{"code":"permission_denied"/);
+    await upstream.requests[0]!.closed;
+  });
+
+  it('that changes their limits ends nothing', async () => {
+    const stream = await started();
+    const limits = '  limits: { requests_per_minute: 5 }\n';
+    await file.reload(configOf(issuer.jwksUrl) + limits, server);
+    expect((await call(await issuer.sign())).status).toBe(200);
+    expect(stream.text()).not.toContain('event: error');
+    stream.destroy();
+  });
+});
+
 describe('the models of a token', () => {
   it('are those of its claim, in place of the default ones', async () => {
     expect((await call(await issuer.sign())).names).toEqual(['fast']);

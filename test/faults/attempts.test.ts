@@ -133,6 +133,8 @@ describe('targets that are out', () => {
   it('are listed by /health/ready?verbose and in the metrics; the instance stays ready', async () => {
     await routes.start(['a: { targets: [one/status-503, two/text] }'], {}, BREAKER);
     await routes.answer('a');
+    // Its name is its caller's, and no business of whoever asks.
+    await routes.answer('two/text_tokens-3');
     const { status, body } = await routes.ready();
     expect([status, body.status]).toEqual([200, 'ok']);
     const idle = { active: 0, waiting: 0 };

@@ -5,7 +5,7 @@ import { open, type OpenOptions } from '../support/http.js';
 import { startInstance, type Instance } from '../support/instances.js';
 import { Scrape } from '../support/metrics.js';
 import { freePort } from '../support/free-port.js';
-import { runIdOf } from '../support/runs.js';
+import { answerOf, runIdOf } from '../support/runs.js';
 import {
   startUpstream,
   type Exchange,
@@ -19,6 +19,9 @@ const UPSTREAM_KEY = 'sk-canary-of-upstream';
 const AZURE_KEY = 'canary-of-azure';
 const PROMPT = 'canary prompt 5417';
 const COMPLETION = 'canary completion 9923';
+const REASONING = 'canary reasoning 7731';
+const ARGUMENT = 'canary argument 2086';
+const INSTRUCTIONS = 'canary instructions 3308';
 
 const LEVELS = ['fatal', 'error', 'warn', 'log', 'debug', 'verbose'];
 
@@ -48,6 +51,12 @@ const SCENARIOS: Record<string, Scenario> = {
   broken: answering((x) => x.chunk(`{"choices":[{"delta":{"content":"${COMPLETION}`)),
   failing: answering((x) => x.errorChunk({ message: `Not any more with ${keyOf(x)}` })),
   endless: answering(() => {}),
+  calling: (x) => {
+    x.role();
+    x.reasoning(REASONING);
+    x.tools([{ id: 'call_1', name: 'look', arguments: JSON.stringify({ at: ARGUMENT }) }]);
+    x.complete();
+  },
   // What an upstream says of a bad request is for its caller, but for the key.
   quoting: (x) => x.error(400, { message: `Not with ${keyOf(x)}` }),
 };
@@ -175,13 +184,16 @@ function errorOf(status: number, text: string): string {
   return at === -1 ? '' : text.slice(text.lastIndexOf('\n', at) + 1);
 }
 
-/** Every API and format, every failure at every provider, every refusal. Returns all errors. */
-async function everything(port: number): Promise<string> {
+/**
+ * Every API and format, every failure at every provider, every refusal.
+ * @returns all errors, and a ticket that was used
+ */
+async function everything(port: number): Promise<{ errors: string; ticket: string }> {
   const models = [
     ...Object.keys(SCENARIOS),
     ...['status-401', 'status-500', 'status-503-html', 'rst-first', 'ok-json', 'malformed'],
   ];
-  const ways = ['good', 'status-401', 'reset', 'failing', 'demo'];
+  const ways = ['good', 'calling', 'status-401', 'reset', 'failing', 'demo'];
   const requests = [
     ...ways.flatMap(requestsFor),
     ...['openai', 'azure', 'ollama'].flatMap((provider) =>
@@ -200,12 +212,12 @@ async function everything(port: number): Promise<string> {
     return next();
   };
   await Promise.all(Array.from({ length: 12 }, next));
-  await afterwards(port);
-  return errors.join('\n');
+  const ticket = await afterwards(port);
+  return { errors: errors.join('\n'), ticket };
 }
 
-/** A run whose client leaves, and all that can be done with a run. */
-async function afterwards(port: number): Promise<void> {
+/** A run whose client leaves, all that can be done with a run, and a run by the ticket that it returns. */
+async function afterwards(port: number): Promise<string> {
   const left = open({ port, path: '/v1/chat/stream', body: { messages }, headers: auth });
   await left.until('data:');
   left.destroy();
@@ -220,19 +232,26 @@ async function afterwards(port: number): Promise<void> {
     ['GET', '/v1/runs'],
     ['GET', '/v1/models'],
     ['GET', '/v1/usage'],
-    ['POST', '/v1/tickets'],
     ['GET', '/health/ready'],
   ] as const) {
     await open({ port, method, path: where, headers: auth }).ended;
   }
+  const issued = open({ port, method: 'POST', path: '/v1/tickets', headers: auth });
+  const { ticket } = (await answerOf<{ ticket: string }>(issued)).body;
+  for (const last of [`q=${encoded}`, `q=${encoded}&model=demo`]) {
+    await open({ port, path: `/v1/chat/stream?ticket=${ticket}&${last}` }).ended;
+  }
+  return ticket;
 }
 
 const KEYS = [KEY, WRONG_KEY, UPSTREAM_KEY, AZURE_KEY];
+const CONTENT = [PROMPT, encoded, COMPLETION, REASONING, ARGUMENT, INSTRUCTIONS];
 
 describe.each(LEVELS)('at LOG_LEVEL=%s', (level) => {
-  it('no key, prompt or completion gets into logs, metrics, traces or errors', async () => {
-    const instance = await start({ LOG_LEVEL: level, PORT: String(await freePort()) });
-    const errors = await everything(instance.port);
+  it('no key, ticket, prompt, instruction or completion gets into logs, metrics, traces or errors', async () => {
+    const env = { LOG_LEVEL: level, SYSTEM_PROMPT: INSTRUCTIONS };
+    const instance = await start({ ...env, PORT: String(await freePort()) });
+    const { errors, ticket } = await everything(instance.port);
     const { text: metrics } = await Scrape.of(instance.port, auth);
     await eventually(() => expect(collector.spans().length).toBeGreaterThan(200), 10_000);
 
@@ -240,9 +259,12 @@ describe.each(LEVELS)('at LOG_LEVEL=%s', (level) => {
     // That there is something to look through.
     expect(metrics).toContain('sluice_runs_total');
     expect(errors).toContain('provider_auth');
+    expect(JSON.stringify(upstream.requests.map(({ body }) => body))).toContain(INSTRUCTIONS);
+    // Nor a stack of ours.
+    expect(errors).not.toMatch(/\.[jt]s:\d+/);
     if (level === 'log') expect(told.log).toContain('"context":"Run"');
     for (const [where, text] of Object.entries(told)) {
-      for (const canary of [...KEYS, PROMPT, COMPLETION, encoded]) {
+      for (const canary of [...KEYS, ticket, ...CONTENT]) {
         const at = text.indexOf(canary);
         const found = at === -1 ? '' : text.slice(Math.max(0, at - 200), at + 200);
         expect({ where, canary, found }).toEqual({ where, canary, found: '' });
@@ -254,7 +276,7 @@ describe.each(LEVELS)('at LOG_LEVEL=%s', (level) => {
 describe('with LOG_CONTENT=on', () => {
   it('prompts and completions are in the lines of runs, but no key is', async () => {
     const instance = await start({ LOG_CONTENT: 'on' });
-    await everything(instance.port);
+    const { ticket } = await everything(instance.port);
     const lines = instance.log().filter(({ context }) => context === 'Run');
     expect(lines.find(({ target }) => target === 'openai/good')).toMatchObject({
       input: [{ role: 'user', parts: [{ type: 'text', content: PROMPT }] }],
@@ -266,7 +288,7 @@ describe('with LOG_CONTENT=on', () => {
         },
       ],
     });
-    for (const key of KEYS) expect(instance.output()).not.toContain(key);
+    for (const key of [...KEYS, ticket]) expect(instance.output()).not.toContain(key);
     for (const other of instance.log().filter(({ context }) => context !== 'Run')) {
       expect(JSON.stringify(other)).not.toContain(PROMPT);
     }

@@ -1,4 +1,4 @@
-import { Controller, Header, Post } from '@nestjs/common';
+import { Controller, Post } from '@nestjs/common';
 import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { FromCaller, type Caller } from '../caller.js';
 import { Tickets } from './tickets.service.js';
@@ -9,7 +9,6 @@ export class TicketsController {
   constructor(private readonly tickets: Tickets) {}
 
   @Post()
-  @Header('Cache-Control', 'no-store')
   @ApiOperation({ summary: 'A ticket, for EventSource to start and view one run without a key' })
   @ApiResponse({
     status: 201,

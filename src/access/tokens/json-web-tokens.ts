@@ -29,7 +29,7 @@ const modelsClaim = z.union([
 
 /** JSON Web Tokens of one issuer, as the file's `jwt` describes them. */
 export class JsonWebTokens {
-  /** Says whose tokens are taken, and for whom they are. */
+  /** Says whose tokens are taken, for whom they are, and what for. */
   readonly credential: string;
   private readonly keys: KeySet;
   private readonly expected: JWTVerifyOptions;
@@ -38,9 +38,9 @@ export class JsonWebTokens {
     private readonly settings: JwtSettings,
     http: Pick<HttpClient, 'request'>,
   ) {
-    const { issuer, audience, clockToleranceSeconds, jwksUrl } = settings;
+    const { issuer, audience, clockToleranceSeconds, jwksUrl, claims, models } = settings;
     this.credential = createHash('sha256')
-      .update(JSON.stringify([issuer, audience]))
+      .update(JSON.stringify([issuer, audience, jwksUrl, claims.owner, claims.models, models]))
       .digest('base64url');
     this.keys = new KeySet(jwksUrl, http);
     this.expected = {

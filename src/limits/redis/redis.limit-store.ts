@@ -111,6 +111,7 @@ export class RedisLimitStore implements LimitStore, OnApplicationShutdown {
   }
 
   private async trySettle(place: Place, unsettled: Unsettled): Promise<void> {
+    if (!this.redis.isUp) return;
     const { keys, name, used, isAgain } = unsettled;
     unsettled.isAgain = true;
     const numbers = [place.tokens, place.at, used, isAgain ? 0 : 1].map(String);
