@@ -13,10 +13,10 @@ export const LEASE_MS = 5_000;
 export const RENEW_MS = 1_500;
 
 /** Entries are gathered for so long, which makes batches and delays only viewers elsewhere. */
-const GATHER_MS = 50;
+export const GATHER_MS = 50;
 
-/** Entries of one write. */
-const MAX_BATCH = 500;
+/** Entries of one write, or of one read. */
+export const MAX_BATCH = 500;
 
 interface Journaled {
   run: LocalRun;
@@ -111,8 +111,8 @@ export class Journal {
   private renew() {
     for (const journaled of this.journaled.values()) {
       const { id, log } = journaled.run;
-      // What could not be written for so long is not kept for that alone.
-      if (log.terminal && !this.isKept(id)) this.remove(id);
+      // What waits for Redis to come back is not kept for that alone.
+      if (log.terminal && !this.redis.isUp && !this.isKept(id)) this.remove(id);
       else void this.write(journaled, true);
     }
   }

@@ -5,13 +5,10 @@ import { failed, type Draft } from '../entry.js';
 import { RunLog } from '../run-log.js';
 import type { Run, RunState } from '../run.js';
 import { decodeEntry } from './entry.codec.js';
-import { LEASE_MS, RENEW_MS } from './journal.js';
+import { LEASE_MS, MAX_BATCH, RENEW_MS } from './journal.js';
 import type { Keys } from './keys.js';
 import { MARK_LOST } from './scripts.js';
 import type { Wishes } from './wishes.js';
-
-/** Entries of one read. */
-const MAX_BATCH = 500;
 
 /** How long the instance that generates gets to end a run, in milliseconds. */
 const CANCEL_TIMEOUT_MS = 10_000;
