@@ -1,7 +1,7 @@
 import { EMPTY } from 'rxjs';
 import type { LocalRun } from './local.run.js';
 import { RunLog } from './run-log.js';
-import type { ChatLink, Claim, RunStore } from './run-store.js';
+import type { ChatLink, Claim, ListOptions, RunStore } from './run-store.js';
 import type { Run, RunState } from './run.js';
 
 export interface Retention {
@@ -45,9 +45,11 @@ export class MemoryRunStore implements RunStore {
     return Promise.resolve(this.runs.get(id));
   }
 
-  list(owner: string): Promise<RunState[]> {
-    const own = [...this.runs.values()].filter((run) => run.owner === owner);
-    return Promise.resolve(own.map(({ state }) => state).reverse());
+  list(owner: string, { status, limit }: ListOptions): Promise<RunState[]> {
+    const own = [...this.runs.values()].reverse().filter((run) => run.owner === owner);
+    const states = own.map(({ state }) => state);
+    const wanted = states.filter((state) => state.status === (status ?? state.status));
+    return Promise.resolve(wanted.slice(0, limit));
   }
 
   remove({ id }: Run): Promise<void> {

@@ -11,9 +11,11 @@ import { LocalRun } from './local.run.js';
 import { MemoryRunStore, type Retention } from './memory.run-store.js';
 import { GATHER_MS, RENEW_MS } from './redis/journal.js';
 import { RedisRunStore } from './redis/redis.run-store.js';
-import type { RunStore } from './run-store.js';
+import type { ListOptions, RunStore } from './run-store.js';
 
 const RETENTION: Retention = { retentionMs: 5_000, maxSize: 1_000_000 };
+
+const ALL: ListOptions = { limit: 100 };
 
 const USAGE = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
 
@@ -106,10 +108,30 @@ function contract(stores: () => { store: RunStore; peer: RunStore }) {
     }
     const ids = [3, 2, 0].map((at) => runs[at]!.id);
 
-    expect((await store.list('carol')).map(({ id }) => id)).toEqual(ids);
+    expect((await store.list('carol', ALL)).map(({ id }) => id)).toEqual(ids);
     await onPeer(runs[3]!);
-    expect((await peer.list('carol')).map(({ id }) => id)).toEqual(ids);
-    expect(await peer.list('nobody')).toEqual([]);
+    expect((await peer.list('carol', ALL)).map(({ id }) => id)).toEqual(ids);
+    expect(await peer.list('nobody', ALL)).toEqual([]);
+  });
+
+  it('should list so many as it is told to, of one status or all', async () => {
+    const runs: ToldRun[] = [];
+    for (let at = 0; at < 4; at += 1) {
+      runs.push(started(new ToldRun('frank')));
+      await sleep(5);
+    }
+    for (const run of runs.slice(0, 3)) run.finish();
+    for (const run of runs.slice(0, 3)) await ended(run);
+    const [first, second, third, live] = runs.map(({ id }) => id);
+
+    for (const each of [store, peer]) {
+      const list = async (options: ListOptions) =>
+        (await each.list('frank', options)).map(({ id }) => id);
+      expect(await list({ limit: 2 })).toEqual([live, third]);
+      expect(await list({ status: 'completed', limit: 2 })).toEqual([third, second]);
+      expect(await list({ status: 'completed', limit: 4 })).toEqual([third, second, first]);
+      expect(await list({ status: 'failed', limit: 4 })).toEqual([]);
+    }
   });
 
   it('should show what comes to whoever views it, and end with its end', async () => {
@@ -183,7 +205,7 @@ function contract(stores: () => { store: RunStore; peer: RunStore }) {
       await eventually(async () => {
         expect(await store.find(run.id)).toBeUndefined();
         expect(await peer.find(run.id)).toBeUndefined();
-        expect((await store.list('alice')).map(({ id }) => id)).not.toContain(run.id);
+        expect((await store.list('alice', ALL)).map(({ id }) => id)).not.toContain(run.id);
       });
     }
   });
@@ -247,12 +269,12 @@ function contract(stores: () => { store: RunStore; peer: RunStore }) {
     await ended(run);
     await sleep(4_000);
     expect(await peer.find(run.id)).toBeDefined();
-    expect((await peer.list('eve')).map(({ id }) => id)).toEqual([run.id]);
+    expect((await peer.list('eve', ALL)).map(({ id }) => id)).toEqual([run.id]);
     await sleep(1_500);
 
     expect(await store.find(run.id)).toBeUndefined();
     expect(await peer.find(run.id)).toBeUndefined();
-    expect(await peer.list('eve')).toEqual([]);
+    expect(await peer.list('eve', ALL)).toEqual([]);
     const next = started();
     expect(await store.claim('kept', { runId: next.id, digest: 'd' })).toMatchObject({
       runId: next.id,

@@ -13,7 +13,7 @@ import { RouterService } from '../routing/router.service.js';
 import { traceIdOf, type TraceContext } from '../telemetry/trace-context.js';
 import { DrainService } from './drain.service.js';
 import { LocalRun } from './local.run.js';
-import { RUN_STORE, type RunStore } from './run-store.js';
+import { RUN_STORE, type ListOptions, type RunStore } from './run-store.js';
 import { RunRecords } from './run-record.js';
 import type { Run, RunState } from './run.js';
 import { RunsTelemetry } from './runs.telemetry.js';
@@ -93,8 +93,8 @@ export class RunsService {
     throw new ChatError('run_not_found', 'There is no such run, or it is no longer kept.');
   }
 
-  list(owner: string): Promise<RunState[]> {
-    return this.store.list(owner);
+  list(owner: string, options: ListOptions): Promise<RunState[]> {
+    return this.store.list(owner, options);
   }
 
   /** Stops a run, if it has not ended, and forgets it. */
