@@ -52,12 +52,12 @@ export class RunsService {
   ) {}
 
   /**
-   * A run that generates once it is viewed, or the one that the same request started before.
+   * A run that generates once it is viewed, or the one that the same request started before. Only a
+   * run of its own has to be let in.
    * @throws {ChatError} `shutting_down`, `rate_limit_exceeded`, `insufficient_quota`,
    *   `idempotency_mismatch`, or `store_unavailable` with a key or with limits
    */
   async start(asked: RunRequest): Promise<Run> {
-    this.drain.expectOpen();
     const { caller, model, idempotencyKey, isOnce, onLimits } = asked;
     const route = this.router.resolve(model);
     const request = prepareRequest(asked.request, route);
@@ -65,7 +65,7 @@ export class RunsService {
     const models = [model ?? route.name, route.name, target.name, target.model];
     const admission = this.limits.admissionOf({ caller, models, request, onLimits });
     const isKeyed = idempotencyKey !== undefined;
-    if (admission && !isKeyed) await admission.enter();
+    if (!isKeyed) await this.enter(admission);
     const run = this.create({ ...asked, request }, route, admission);
     this.store.add(run);
     if (!isKeyed) return run;
@@ -76,9 +76,9 @@ export class RunsService {
         digest([model, asked.request]),
         isOnce,
       );
-      // An earlier run costs nothing.
-      if (chosen === run) await admission?.enter();
-      else await this.store.remove(run);
+      // An earlier run costs nothing. It is to be viewed at once, before its last viewer leaves.
+      if (chosen === run) await this.enter(admission);
+      else void this.store.remove(run).catch(() => undefined);
       return chosen;
     } catch (error) {
       await this.store.remove(run);
@@ -101,6 +101,11 @@ export class RunsService {
   async remove(run: Run): Promise<void> {
     await run.cancel();
     await this.store.remove(run);
+  }
+
+  private async enter(admission?: Admission): Promise<void> {
+    this.drain.expectOpen();
+    await admission?.enter();
   }
 
   private create(
