@@ -6,7 +6,7 @@ import { ChatError } from '../errors/chat-error.js';
 import type { Admission } from '../limits/admission.js';
 import { LimitsService } from '../limits/limits.service.js';
 import type { RateLimits } from '../limits/rate-limits.js';
-import type { ChatRequest } from '../providers/chat-provider.js';
+import { EXTENSIONS, type ChatRequest } from '../providers/chat-provider.js';
 import { prepareRequest } from '../routing/prepare-request.js';
 import type { Route } from '../routing/route.js';
 import { RouterService } from '../routing/router.service.js';
@@ -73,7 +73,7 @@ export class RunsService {
       const chosen = await this.claim(
         run,
         digest([caller.owner, idempotencyKey]),
-        digest([model, asked.request]),
+        digest([model, asked.request, asked.request[EXTENSIONS]]),
         isOnce,
       );
       // An earlier run costs nothing. It is to be viewed at once, before its last viewer leaves.
