@@ -109,7 +109,7 @@ export class MemoryRunStore implements RunStore {
     for (const id of this.kept.keys()) {
       if (this.keptSize <= this.retention.maxSize) break;
       this.drop(id);
-      this.runs.set(id, ended(this.runs.get(id)!));
+      this.runs.set(id, withoutEntries(this.runs.get(id)!));
     }
     this.sweep();
   }
@@ -150,20 +150,20 @@ export class MemoryRunStore implements RunStore {
   }
 }
 
-/**
- * What is kept of a run that has ended: nothing of its request, which can be larger than all else.
- * @param log undefined when the entries had to go; those who view the run still have them
- */
-function ended({ id, owner, choices, state }: Run, log?: RunLog): Run {
+/** What is kept of a run that has ended: nothing of its request, which can be larger than all else. */
+function ended({ id, owner, choices, state }: Run, log: RunLog): Run {
   return {
-    id,
-    owner,
-    choices,
-    state,
-    log: log ?? new RunLog(),
+    ...{ id, owner, choices, state, log },
     activity: EMPTY,
-    locate: (seq) => log?.locate(seq) ?? 'within',
-    isKept: log !== undefined,
+    locate: (seq) => log.locate(seq),
+    isKept: true,
     cancel: () => Promise.resolve(),
   };
+}
+
+/** The same when the entries had to go; those who view the run still have them. */
+function withoutEntries(run: Run): Run {
+  const { length } = run.log.entries;
+  const end = ended(run, new RunLog());
+  return { ...end, locate: (seq) => (seq === length ? 'end' : 'within'), isKept: false };
 }

@@ -295,7 +295,10 @@ describe(MemoryRunStore, () => {
     run.finish();
 
     await eventually(async () => expect((await small.find(run.id))?.isKept).toBe(false));
-    expect((await small.find(run.id))?.state).toEqual(run.state);
+    const found = await small.find(run.id);
+    expect(found?.state).toEqual(run.state);
+    // Who has seen its end needs no entries.
+    expect([0, 2, 3].map((seq) => found?.locate(seq))).toEqual(['within', 'within', 'end']);
   });
 });
 
