@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { lastValueFrom, Subject, toArray } from 'rxjs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from '../../test/support/eventually.js';
@@ -340,6 +340,29 @@ describeRedis(RedisRunStore.name, () => {
     const found = (await small.find(run.id))!;
     await lastValueFrom(found.activity, { defaultValue: undefined });
     expect(JSON.stringify(found.log.entries)).toBe(JSON.stringify(run.log.entries));
+  });
+
+  it('should show at once what came before Redis knew that a run is followed', async () => {
+    const redis = new RedisConnection(server.url, 'test:');
+    await redis.onModuleInit();
+    const late = new RedisRunStore(redis, RETENTION);
+    opened.push(late, redis);
+    const run = new ToldRun();
+    store.add(run);
+    run.activity.subscribe();
+    await eventually(async () => expect(await late.find(run.id)).toBeDefined());
+    const follow = redis.follow.bind(redis);
+    jest.spyOn(redis, 'follow').mockImplementationOnce((...args) => {
+      const following = sleep(300).then(() => follow(...args));
+      return () => void following.then((unfollow) => unfollow());
+    });
+
+    const viewed = (await late.find(run.id))!;
+    const viewing = viewed.activity.subscribe();
+    await sleep(100);
+    run.say('one');
+    await eventually(() => expect(viewed.log.entries).toHaveLength(2), RENEW_MS / 2);
+    viewing.unsubscribe();
   });
 
   it('should show the ends of runs that are kept for no time at all, whenever they end', async () => {

@@ -13,6 +13,9 @@ import type { Wishes } from './wishes.js';
 /** How long the instance that generates gets to end a run, in milliseconds. */
 const CANCEL_TIMEOUT_MS = 10_000;
 
+/** What clients of a lost run are asked to wait before they try again, in milliseconds. */
+const RETRY_AFTER_MS = 1_000;
+
 /** What Redis knows of a run. */
 export interface RemoteMeta {
   owner: string;
@@ -117,7 +120,11 @@ export class RemoteRun implements Run {
       this.meta = { ...this.meta, isLost: true };
       await read();
     };
-    const unfollow = redis.follow(keys.grown(id), () => void read());
+    const unfollow = redis.follow(
+      keys.grown(id),
+      () => void read(),
+      () => void read(),
+    );
     const looking = setInterval(() => void look(), RENEW_MS);
     subscriber.add(() => {
       clearInterval(looking);
@@ -167,5 +174,7 @@ export class RemoteRun implements Run {
 }
 
 function lost(): ChatError {
-  return new ChatError('run_lost', 'The server that generated this run is gone.');
+  return new ChatError('run_lost', 'The server that generated this run is gone.', {
+    retryAfterMs: RETRY_AFTER_MS,
+  });
 }
