@@ -1,4 +1,4 @@
-import { ChatError } from '../../errors/chat-error.js';
+import { cancelled } from '../../errors/chat-error.js';
 import {
   countsOf,
   isTerminal,
@@ -57,9 +57,4 @@ function endOf(entry: Entry & Terminal, includeUsage: boolean): OutputChunk[] {
 
 function usageChunk({ usageChunk, data }: Entry & { type: 'done' }): OutputChunk {
   return { ...usageChunk!, usage: countsOf(data.usage!) };
-}
-
-/** A stop as OpenAI's clients see it. */
-export function cancelled(): ChatError {
-  return new ChatError('cancelled', 'The run was cancelled.');
 }
