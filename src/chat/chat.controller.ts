@@ -7,6 +7,7 @@ import {
   RequestMethod,
   Res,
   Sse,
+  UseGuards,
   type MessageEvent,
 } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
@@ -14,6 +15,7 @@ import type { Request, Response } from 'express';
 import type { Observable } from 'rxjs';
 import { TakesTicket } from '../access/tickets/takes-ticket.decorator.js';
 import { ChatError } from '../errors/chat-error.js';
+import { RefuseHead } from '../http/refuse-head.guard.js';
 import {
   chatRequestSchema,
   questionQuerySchema,
@@ -24,7 +26,6 @@ import {
 } from './chat-request.schema.js';
 import { ApiChatRequest, ApiQuestion, ApiStream } from './chat.openapi.js';
 import { lastEventId } from './cursor.js';
-import { expectGet } from './expect-get.js';
 import { formatOf } from './format.js';
 import { NativeStreams, SSE_OPTIONS } from './native.streams.js';
 import { SchemaPipe } from './schema.pipe.js';
@@ -49,6 +50,7 @@ export class ChatController {
   }
 
   @Sse('', SSE_OPTIONS)
+  @UseGuards(RefuseHead)
   @TakesTicket()
   @ApiStream()
   @ApiQuestion()
@@ -57,7 +59,6 @@ export class ChatController {
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<Observable<MessageEvent>> {
-    expectGet(request);
     const format = formatOf(request, query.format);
     const cursor = lastEventId(request);
     // EventSource reconnects after any end, also a good one: then it must not start a run.

@@ -59,9 +59,11 @@ export class ChatService {
       ...runOptions(response.req, this.config),
       ...(ticket && { idempotencyKey: `ticket ${ticket.id}`, isOnce: true }),
     });
+    // Viewed first: whoever else views the run can leave meanwhile, and would end it.
+    const viewer = this.view(run, response);
     if (ticket) await this.tickets.bind(ticket, run.id);
     if (chat) await this.chats.take(run, chat);
-    return this.view(run, response);
+    return this.admit(viewer, response);
   }
 
   /**
@@ -84,7 +86,7 @@ export class ChatService {
     if (place === 'ahead') {
       throw new ChatError('invalid_request', `The run has no event ${seq} yet.`);
     }
-    return place === 'end' ? undefined : this.view(run, response, seq);
+    return place === 'end' ? undefined : this.admit(this.view(run, response, seq), response);
   }
 
   /**
@@ -106,10 +108,15 @@ export class ChatService {
     const viewer = new Viewer(run, response, options, seq);
     this.metrics.viewers.inc();
     viewer.onReleased(() => this.metrics.viewers.dec());
+    return viewer;
+  }
+
+  /** @throws {ChatError} `cancelled` when the client has left */
+  private admit(viewer: Viewer, response: Response): Viewer {
     // Such a response may be ended already, and takes no header.
     if (isClientGone(response)) throw new ChatError('cancelled', 'The client left.');
     this.revocation.watch(viewer, callerOf(response.req));
-    response.setHeader('Sluice-Run-Id', run.id);
+    response.setHeader('Sluice-Run-Id', viewer.run.id);
     return viewer;
   }
 }

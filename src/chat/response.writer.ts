@@ -3,7 +3,7 @@ import type { Response } from 'express';
 import { isTerminal, type Entry } from '../runs/entry.js';
 import type { Run } from '../runs/run.js';
 import type { Encoder, WrittenDialect } from './dialects/dialect.js';
-import { cancelled } from './dialects/openai.dialect.js';
+import { cancelled } from '../errors/chat-error.js';
 import type { Viewer } from './viewer.js';
 
 const logger = new Logger('ResponseWriter');

@@ -1,13 +1,22 @@
-import { Controller, Param, Query, Req, Res, Sse, type MessageEvent } from '@nestjs/common';
+import {
+  Controller,
+  Param,
+  Query,
+  Req,
+  Res,
+  Sse,
+  UseGuards,
+  type MessageEvent,
+} from '@nestjs/common';
 import { ApiHeader, ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import type { Observable } from 'rxjs';
 import { TakesTicket } from '../access/tickets/takes-ticket.decorator.js';
 import { ChatError } from '../errors/chat-error.js';
+import { RefuseHead } from '../http/refuse-head.guard.js';
 import { streamQuerySchema, type StreamQuery } from './chat-request.schema.js';
 import { ApiStream } from './chat.openapi.js';
 import { lastEventId, startingAfter, type Cursor } from './cursor.js';
-import { expectGet } from './expect-get.js';
 import { formatOf } from './format.js';
 import { NativeStreams, SSE_OPTIONS } from './native.streams.js';
 import { SchemaPipe } from './schema.pipe.js';
@@ -19,6 +28,7 @@ export class RunEventsController {
   constructor(private readonly streams: NativeStreams) {}
 
   @Sse('', SSE_OPTIONS)
+  @UseGuards(RefuseHead)
   @TakesTicket()
   @ApiStream()
   @ApiOperation({ summary: 'View a run: replay after the cursor, then live' })
@@ -30,7 +40,6 @@ export class RunEventsController {
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<Observable<MessageEvent>> {
-    expectGet(request);
     const format = formatOf(request, query.format);
     const cursor = lastEventId(request);
     if (cursor) return this.streams.resume(expectRun(cursor, runId), format, response);

@@ -1,10 +1,10 @@
-import { Controller, Get, Inject, Param, Query, Req, Res } from '@nestjs/common';
+import { Controller, Get, Inject, Param, Query, Req, Res, UseGuards } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { FromCaller, type Caller } from '../access/caller.js';
-import { expectGet } from '../chat/expect-get.js';
 import { SchemaPipe } from '../chat/schema.pipe.js';
 import { CONFIG, type Config } from '../config/config.js';
+import { RefuseHead } from '../http/refuse-head.guard.js';
 import { probeSchema, type ProbePlan } from './probe.schema.js';
 import { ProbesService } from './probes.service.js';
 
@@ -30,14 +30,13 @@ export class DoctorController {
   }
 
   @Get('stream')
+  @UseGuards(RefuseHead)
   @ApiOperation({ summary: 'A stream whose events say when they were sent' })
   stream(
     @Query(new SchemaPipe(probeSchema)) plan: ProbePlan,
     @FromCaller() { owner }: Caller,
-    @Req() request: Request,
     @Res() response: Response,
   ) {
-    expectGet(request);
     this.probes.start(owner, plan, response);
   }
 

@@ -100,6 +100,11 @@ export function truncated(cause?: unknown): ChatError {
   return new ChatError('provider_truncated', 'The provider ended its answer early.', { cause });
 }
 
+/** A stop, where a dialect has no other word for it. */
+export function cancelled(): ChatError {
+  return new ChatError('cancelled', 'The run was cancelled.');
+}
+
 /** Any thrown value as a {@link ChatError}; what was not foreseen is `internal` and says no more. */
 export function toChatError(error: unknown): ChatError {
   return error instanceof ChatError

@@ -98,9 +98,14 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
 
   /**
    * Calls back for every message of a channel, from as soon as Redis can be told.
+   * @param onFollowed hears when that is: messages before it were missed
    * @returns what ends it
    */
-  follow(channel: string, onMessage: (message: string) => void): () => void {
+  follow(
+    channel: string,
+    onMessage: (message: string) => void,
+    onFollowed?: () => void,
+  ): () => void {
     let isFollowed = true;
     const tell = () => {
       if (this.isSilent) {
@@ -111,7 +116,10 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
         ? this.subscriber.subscribe(channel, onMessage)
         : this.subscriber.unsubscribe(channel, onMessage);
       telling.then(
-        () => this.waiting.delete(tell),
+        () => {
+          this.waiting.delete(tell);
+          if (isFollowed) onFollowed?.();
+        },
         // The client would go on following what it could not leave.
         () => this.waiting.add(tell),
       );

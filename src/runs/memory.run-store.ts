@@ -1,7 +1,7 @@
 import { EMPTY } from 'rxjs';
 import type { LocalRun } from './local.run.js';
 import { RunLog } from './run-log.js';
-import type { ChatLink, Claim, RunStore } from './run-store.js';
+import type { ChatLink, Claim, ListOptions, RunStore } from './run-store.js';
 import type { Run, RunState } from './run.js';
 
 export interface Retention {
@@ -45,9 +45,11 @@ export class MemoryRunStore implements RunStore {
     return Promise.resolve(this.runs.get(id));
   }
 
-  list(owner: string): Promise<RunState[]> {
-    const own = [...this.runs.values()].filter((run) => run.owner === owner);
-    return Promise.resolve(own.map(({ state }) => state).reverse());
+  list(owner: string, { status, limit }: ListOptions): Promise<RunState[]> {
+    const own = [...this.runs.values()].reverse().filter((run) => run.owner === owner);
+    const states = own.map(({ state }) => state);
+    const wanted = states.filter((state) => state.status === (status ?? state.status));
+    return Promise.resolve(wanted.slice(0, limit));
   }
 
   remove({ id }: Run): Promise<void> {
@@ -107,7 +109,7 @@ export class MemoryRunStore implements RunStore {
     for (const id of this.kept.keys()) {
       if (this.keptSize <= this.retention.maxSize) break;
       this.drop(id);
-      this.runs.set(id, ended(this.runs.get(id)!));
+      this.runs.set(id, withoutEntries(this.runs.get(id)!));
     }
     this.sweep();
   }
@@ -148,20 +150,20 @@ export class MemoryRunStore implements RunStore {
   }
 }
 
-/**
- * What is kept of a run that has ended: nothing of its request, which can be larger than all else.
- * @param log undefined when the entries had to go; those who view the run still have them
- */
-function ended({ id, owner, choices, state }: Run, log?: RunLog): Run {
+/** What is kept of a run that has ended: nothing of its request, which can be larger than all else. */
+function ended({ id, owner, choices, state }: Run, log: RunLog): Run {
   return {
-    id,
-    owner,
-    choices,
-    state,
-    log: log ?? new RunLog(),
+    ...{ id, owner, choices, state, log },
     activity: EMPTY,
-    locate: (seq) => log?.locate(seq) ?? 'within',
-    isKept: log !== undefined,
+    locate: (seq) => log.locate(seq),
+    isKept: true,
     cancel: () => Promise.resolve(),
   };
+}
+
+/** The same when the entries had to go; those who view the run still have them. */
+function withoutEntries(run: Run): Run {
+  const { length } = run.log.entries;
+  const end = ended(run, new RunLog());
+  return { ...end, locate: (seq) => (seq === length ? 'end' : 'within'), isKept: false };
 }

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { lastValueFrom, Subject, toArray } from 'rxjs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from '../../test/support/eventually.js';
@@ -9,10 +9,13 @@ import type { UpstreamChunk } from '../providers/chunk.js';
 import { RedisConnection } from '../redis/redis-connection.js';
 import { LocalRun } from './local.run.js';
 import { MemoryRunStore, type Retention } from './memory.run-store.js';
+import { GATHER_MS, RENEW_MS } from './redis/journal.js';
 import { RedisRunStore } from './redis/redis.run-store.js';
-import type { RunStore } from './run-store.js';
+import type { ListOptions, RunStore } from './run-store.js';
 
 const RETENTION: Retention = { retentionMs: 5_000, maxSize: 1_000_000 };
+
+const ALL: ListOptions = { limit: 100 };
 
 const USAGE = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
 
@@ -105,10 +108,30 @@ function contract(stores: () => { store: RunStore; peer: RunStore }) {
     }
     const ids = [3, 2, 0].map((at) => runs[at]!.id);
 
-    expect((await store.list('carol')).map(({ id }) => id)).toEqual(ids);
+    expect((await store.list('carol', ALL)).map(({ id }) => id)).toEqual(ids);
     await onPeer(runs[3]!);
-    expect((await peer.list('carol')).map(({ id }) => id)).toEqual(ids);
-    expect(await peer.list('nobody')).toEqual([]);
+    expect((await peer.list('carol', ALL)).map(({ id }) => id)).toEqual(ids);
+    expect(await peer.list('nobody', ALL)).toEqual([]);
+  });
+
+  it('should list so many as it is told to, of one status or all', async () => {
+    const runs: ToldRun[] = [];
+    for (let at = 0; at < 4; at += 1) {
+      runs.push(started(new ToldRun('frank')));
+      await sleep(5);
+    }
+    for (const run of runs.slice(0, 3)) run.finish();
+    for (const run of runs.slice(0, 3)) await ended(run);
+    const [first, second, third, live] = runs.map(({ id }) => id);
+
+    for (const each of [store, peer]) {
+      const list = async (options: ListOptions) =>
+        (await each.list('frank', options)).map(({ id }) => id);
+      expect(await list({ limit: 2 })).toEqual([live, third]);
+      expect(await list({ status: 'completed', limit: 2 })).toEqual([third, second]);
+      expect(await list({ status: 'completed', limit: 4 })).toEqual([third, second, first]);
+      expect(await list({ status: 'failed', limit: 4 })).toEqual([]);
+    }
   });
 
   it('should show what comes to whoever views it, and end with its end', async () => {
@@ -182,7 +205,7 @@ function contract(stores: () => { store: RunStore; peer: RunStore }) {
       await eventually(async () => {
         expect(await store.find(run.id)).toBeUndefined();
         expect(await peer.find(run.id)).toBeUndefined();
-        expect((await store.list('alice')).map(({ id }) => id)).not.toContain(run.id);
+        expect((await store.list('alice', ALL)).map(({ id }) => id)).not.toContain(run.id);
       });
     }
   });
@@ -246,12 +269,12 @@ function contract(stores: () => { store: RunStore; peer: RunStore }) {
     await ended(run);
     await sleep(4_000);
     expect(await peer.find(run.id)).toBeDefined();
-    expect((await peer.list('eve')).map(({ id }) => id)).toEqual([run.id]);
+    expect((await peer.list('eve', ALL)).map(({ id }) => id)).toEqual([run.id]);
     await sleep(1_500);
 
     expect(await store.find(run.id)).toBeUndefined();
     expect(await peer.find(run.id)).toBeUndefined();
-    expect(await peer.list('eve')).toEqual([]);
+    expect(await peer.list('eve', ALL)).toEqual([]);
     const next = started();
     expect(await store.claim('kept', { runId: next.id, digest: 'd' })).toMatchObject({
       runId: next.id,
@@ -272,7 +295,10 @@ describe(MemoryRunStore, () => {
     run.finish();
 
     await eventually(async () => expect((await small.find(run.id))?.isKept).toBe(false));
-    expect((await small.find(run.id))?.state).toEqual(run.state);
+    const found = await small.find(run.id);
+    expect(found?.state).toEqual(run.state);
+    // Who has seen its end needs no entries.
+    expect([0, 2, 3].map((seq) => found?.locate(seq))).toEqual(['within', 'within', 'end']);
   });
 });
 
@@ -316,19 +342,49 @@ describeRedis(RedisRunStore.name, () => {
     expect(JSON.stringify(found.log.entries)).toBe(JSON.stringify(run.log.entries));
   });
 
-  it('should show the end of a run that is kept for no time at all', async () => {
-    const brief = await openStore({ retentionMs: 0, maxSize: 0 });
+  it('should show at once what came before Redis knew that a run is followed', async () => {
+    const redis = new RedisConnection(server.url, 'test:');
+    await redis.onModuleInit();
+    const late = new RedisRunStore(redis, RETENTION);
+    opened.push(late, redis);
     const run = new ToldRun();
-    brief.add(run);
+    store.add(run);
     run.activity.subscribe();
-    run.say('one');
-    await eventually(async () => expect(await peer.find(run.id)).toBeDefined());
-    const viewed = (await peer.find(run.id))!;
-    const seen = lastValueFrom(viewed.activity);
-    await sleep(2_000);
-    run.finish();
+    await eventually(async () => expect(await late.find(run.id)).toBeDefined());
+    const follow = redis.follow.bind(redis);
+    jest.spyOn(redis, 'follow').mockImplementationOnce((...args) => {
+      const following = sleep(300).then(() => follow(...args));
+      return () => void following.then((unfollow) => unfollow());
+    });
 
-    await seen;
-    expect(viewed.log.terminal?.type).toBe('done');
+    const viewed = (await late.find(run.id))!;
+    const viewing = viewed.activity.subscribe();
+    await sleep(100);
+    run.say('one');
+    await eventually(() => expect(viewed.log.entries).toHaveLength(2), RENEW_MS / 2);
+    viewing.unsubscribe();
   });
+
+  it('should show the ends of runs that are kept for no time at all, whenever they end', async () => {
+    const brief = await openStore({ retentionMs: 0, maxSize: 0 });
+    const runs = Array.from({ length: 2 * (RENEW_MS / GATHER_MS) }, () => {
+      const run = new ToldRun();
+      brief.add(run);
+      run.activity.subscribe();
+      return run;
+    });
+    await eventually(async () => expect(await peer.find(runs.at(-1)!.id)).toBeDefined());
+    const views = await Promise.all(runs.map(async ({ id }) => (await peer.find(id))!));
+    const seen = views.map(({ activity }) => lastValueFrom(activity));
+    for (const run of runs) {
+      run.finish();
+      await sleep(GATHER_MS / 2);
+    }
+
+    await Promise.all(seen);
+    expect(views.map(({ log }) => log.terminal?.type)).toEqual(runs.map(() => 'done'));
+    for (const { id } of runs) {
+      expect((await peer.find(id))?.state.status).toBe('completed');
+    }
+  }, 15_000);
 });

@@ -1,6 +1,6 @@
 import type { ChatError } from '../errors/chat-error.js';
 import type { LocalRun } from './local.run.js';
-import type { Run, RunState } from './run.js';
+import type { Run, RunState, RunStatus } from './run.js';
 
 /** Who holds an idempotency key. */
 export interface Claim {
@@ -14,6 +14,11 @@ export interface ChatLink {
   runId: string;
   /** The message that the run adds to, where it is not a new one. */
   messageId?: string;
+}
+
+export interface ListOptions {
+  status?: RunStatus;
+  limit: number;
 }
 
 /**
@@ -30,8 +35,8 @@ export interface RunStore {
   add(run: LocalRun): void;
   /** @returns the run, whoever owns it, or nothing once it is gone */
   find(id: string): Promise<Run | undefined>;
-  /** @returns the owner's runs, the newest first */
-  list(owner: string): Promise<RunState[]>;
+  /** @returns the owner's runs, or those of one status, the newest first and `limit` at the most */
+  list(owner: string, options: ListOptions): Promise<RunState[]>;
   /** Forgets a run and its entries; nothing if it is not there. */
   remove(run: Run): Promise<void>;
   /**

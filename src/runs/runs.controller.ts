@@ -5,6 +5,9 @@ import { ChatError } from '../errors/chat-error.js';
 import { RUN_STATUSES, type RunState, type RunStatus } from './run.js';
 import { RunsService } from './runs.service.js';
 
+/** Runs of one list. */
+const MAX_LISTED = 100;
+
 @ApiTags('runs')
 @Controller('v1/runs')
 export class RunsController {
@@ -13,13 +16,14 @@ export class RunsController {
   @Get()
   @ApiOperation({ summary: 'The runs of this key, the newest first' })
   @ApiQuery({ name: 'status', enum: RUN_STATUSES, required: false })
-  async list(@FromCaller() { owner }: Caller, @Query('status') status?: string) {
-    if (status !== undefined && !RUN_STATUSES.includes(status as RunStatus)) {
-      const message = `status: expected one of ${RUN_STATUSES.join(', ')}`;
-      throw new ChatError('invalid_request', message, { param: 'status' });
-    }
-    const runs = await this.runs.list(owner);
-    return { object: 'list', data: runs.filter((run) => run.status === (status ?? run.status)) };
+  @ApiQuery({ name: 'limit', type: 'integer', minimum: 1, maximum: MAX_LISTED, required: false })
+  async list(
+    @FromCaller() { owner }: Caller,
+    @Query('status') status?: string,
+    @Query('limit') limit?: string,
+  ) {
+    const options = { status: statusOf(status), limit: limitOf(limit) };
+    return { object: 'list', data: await this.runs.list(owner, options) };
   }
 
   @Get(':id')
@@ -43,4 +47,21 @@ export class RunsController {
   async remove(@Param('id') id: string, @FromCaller() { owner }: Caller): Promise<void> {
     await this.runs.remove(await this.runs.get(id, owner));
   }
+}
+
+function statusOf(status: string | undefined): RunStatus | undefined {
+  if (status === undefined || isStatus(status)) return status;
+  const message = `status: expected one of ${RUN_STATUSES.join(', ')}`;
+  throw new ChatError('invalid_request', message, { param: 'status' });
+}
+
+function isStatus(status: string): status is RunStatus {
+  return RUN_STATUSES.includes(status as RunStatus);
+}
+
+function limitOf(text: string | undefined): number {
+  const limit = Number(text ?? MAX_LISTED);
+  if (Number.isInteger(limit) && limit >= 1 && limit <= MAX_LISTED) return limit;
+  const message = `limit: expected an integer from 1 to ${MAX_LISTED}`;
+  throw new ChatError('invalid_request', message, { param: 'limit' });
 }

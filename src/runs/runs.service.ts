@@ -6,14 +6,14 @@ import { ChatError } from '../errors/chat-error.js';
 import type { Admission } from '../limits/admission.js';
 import { LimitsService } from '../limits/limits.service.js';
 import type { RateLimits } from '../limits/rate-limits.js';
-import type { ChatRequest } from '../providers/chat-provider.js';
+import { EXTENSIONS, type ChatRequest } from '../providers/chat-provider.js';
 import { prepareRequest } from '../routing/prepare-request.js';
 import type { Route } from '../routing/route.js';
 import { RouterService } from '../routing/router.service.js';
 import { traceIdOf, type TraceContext } from '../telemetry/trace-context.js';
 import { DrainService } from './drain.service.js';
 import { LocalRun } from './local.run.js';
-import { RUN_STORE, type RunStore } from './run-store.js';
+import { RUN_STORE, type ListOptions, type RunStore } from './run-store.js';
 import { RunRecords } from './run-record.js';
 import type { Run, RunState } from './run.js';
 import { RunsTelemetry } from './runs.telemetry.js';
@@ -52,12 +52,12 @@ export class RunsService {
   ) {}
 
   /**
-   * A run that generates once it is viewed, or the one that the same request started before.
+   * A run that generates once it is viewed, or the one that the same request started before. Only a
+   * run of its own has to be let in.
    * @throws {ChatError} `shutting_down`, `rate_limit_exceeded`, `insufficient_quota`,
    *   `idempotency_mismatch`, or `store_unavailable` with a key or with limits
    */
   async start(asked: RunRequest): Promise<Run> {
-    this.drain.expectOpen();
     const { caller, model, idempotencyKey, isOnce, onLimits } = asked;
     const route = this.router.resolve(model);
     const request = prepareRequest(asked.request, route);
@@ -65,7 +65,7 @@ export class RunsService {
     const models = [model ?? route.name, route.name, target.name, target.model];
     const admission = this.limits.admissionOf({ caller, models, request, onLimits });
     const isKeyed = idempotencyKey !== undefined;
-    if (admission && !isKeyed) await admission.enter();
+    if (!isKeyed) await this.enter(admission);
     const run = this.create({ ...asked, request }, route, admission);
     this.store.add(run);
     if (!isKeyed) return run;
@@ -73,12 +73,12 @@ export class RunsService {
       const chosen = await this.claim(
         run,
         digest([caller.owner, idempotencyKey]),
-        digest([model, asked.request]),
+        digest([model, asked.request, asked.request[EXTENSIONS]]),
         isOnce,
       );
-      // An earlier run costs nothing.
-      if (chosen === run) await admission?.enter();
-      else await this.store.remove(run);
+      // An earlier run costs nothing. It is to be viewed at once, before its last viewer leaves.
+      if (chosen === run) await this.enter(admission);
+      else void this.store.remove(run).catch(() => undefined);
       return chosen;
     } catch (error) {
       await this.store.remove(run);
@@ -93,14 +93,19 @@ export class RunsService {
     throw new ChatError('run_not_found', 'There is no such run, or it is no longer kept.');
   }
 
-  list(owner: string): Promise<RunState[]> {
-    return this.store.list(owner);
+  list(owner: string, options: ListOptions): Promise<RunState[]> {
+    return this.store.list(owner, options);
   }
 
   /** Stops a run, if it has not ended, and forgets it. */
   async remove(run: Run): Promise<void> {
     await run.cancel();
     await this.store.remove(run);
+  }
+
+  private async enter(admission?: Admission): Promise<void> {
+    this.drain.expectOpen();
+    await admission?.enter();
   }
 
   private create(

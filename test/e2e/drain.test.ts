@@ -140,7 +140,8 @@ describe('SIGTERM', () => {
       exchange.text(' after');
       exchange.complete();
     });
-    const call = ask(port, 'patient', { headers: { 'sluice-on-disconnect': 'grace=30' } });
+    const path = '/v1/chat/stream?q=hi&model=patient&on_disconnect=grace=30&idempotency_key=';
+    const call = open({ port, path: `${path}mine` });
     await call.until('data: {"content"');
     const id = await runIdOf(call);
     const exited = terminate();
@@ -152,8 +153,7 @@ describe('SIGTERM', () => {
       expect(refused).toMatchObject({ status: 503, body: { error: { code: 'shutting_down' } } });
       expect(refused.headers).toMatchObject({ 'retry-after': '2', 'x-should-retry': 'true' });
     }
-    const question = open({ port, path: '/v1/chat/stream?q=hi&model=text' });
-    expect(await question.status).toBe(503);
+    expect(await open({ port, path: `${path}another` }).status).toBe(503);
     expect(upstream.requests).toHaveLength(asked);
 
     // The run waits for a client whose network broke just now.
@@ -161,6 +161,9 @@ describe('SIGTERM', () => {
     expect((await stateOf(port, id)).body.status).toBe('running');
     const again = view(port, id, { after: 2 });
     expect(await again.status).toBe(200);
+    const joined = open({ port, path: `${path}mine` });
+    expect(await joined.status).toBe(200);
+    expect(await runIdOf(joined)).toBe(id);
     finish();
     expect(await again.ended).toBe('complete');
     expect(eventsOf(again).map(({ event }) => event)).toEqual(['message', 'done']);

@@ -1,4 +1,6 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RUN_STORE, type RunStore } from '../../src/runs/run-store.js';
 import { open, type HttpCall } from '../support/http.js';
 import {
   answerOf,
@@ -122,6 +124,27 @@ describeStores('idempotency', (store) => {
       expect(new Set(calls.map((call) => call.text())).size).toBe(1);
       expect(textOfEvents(eventsOf(calls[0]!))).toBe(TEXT);
       expect(upstream.requests).toHaveLength(1);
+    });
+
+    it('keep a run for who joins it, though the first leaves at that moment', async () => {
+      const key = newKey();
+      const model = 'text_tokens-40_ms-10';
+      const first = send(cluster.here, key, { model });
+      await first.until('data: {"content"');
+      const runs = cluster.here.app.get<RunStore>(RUN_STORE);
+      const remove = runs.remove.bind(runs);
+      const removing = jest.spyOn(runs, 'remove').mockImplementationOnce(async (run) => {
+        first.destroy();
+        await sleep(100);
+        await remove(run);
+      });
+
+      const second = send(cluster.here, key, { model });
+      await second.ended;
+      expect(removing).toHaveBeenCalledTimes(1);
+      removing.mockRestore();
+      expect(textOfEvents(eventsOf(second))).toBe(textOf(40));
+      expect(eventsOf(second).at(-1)!.event).toBe('done');
     });
 
     it('keep a run for who comes back though the first has left within the grace', async () => {

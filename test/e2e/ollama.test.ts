@@ -244,6 +244,17 @@ it('tells a stop as an error', async () => {
 describe('what reaches the provider', () => {
   const options = { temperature: 0.5, num_predict: 9, num_ctx: 8192 };
 
+  it("are another request's when they differ, by its idempotency key", async () => {
+    const headers = { 'idempotency-key': 'once' };
+    const messages = [{ role: 'user', content: 'hi' }];
+    const statusWith = (num_ctx: number) =>
+      post('/api/chat', { model: 'openai/text', messages, options: { num_ctx } }, { headers })
+        .status;
+    expect(await statusWith(2048)).toBe(200);
+    expect(await statusWith(2048)).toBe(200);
+    expect(await statusWith(4096)).toBe(422);
+  });
+
   it('is an OpenAI request where the provider speaks that', async () => {
     await linesOf(chat('openai/text', { options, think: true, keep_alive: '5m', format: 'json' }));
     const { body } = await upstream.next();

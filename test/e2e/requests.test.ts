@@ -148,6 +148,16 @@ describe('a question at GET /v1/chat/stream', () => {
   });
 });
 
+it.each([
+  '/v1/chat/stream',
+  '/v1/runs/run_1/events',
+  '/v1/chat/ui/chat/stream',
+  '/api/chat/chat/stream',
+  '/v1/doctor/stream',
+])('%s has no HEAD', async (path) => {
+  expect((await send({ method: 'HEAD', path })).status).toBe(405);
+});
+
 describe('a route that does not exist', () => {
   it.each([
     ['GET', '/v1/nothing'],

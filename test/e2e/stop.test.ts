@@ -274,17 +274,21 @@ describeStores('stop', (store) => {
           expect(some.every((state) => state.status === status)).toBe(true);
         }
         expect(await list(port, '?status=running')).toHaveLength(1);
+        expect((await list(port, '?limit=2')).map(({ id }) => id)).toEqual([live, stopped]);
       }
       viewer.destroy();
     });
 
-    it('refuses another status with 400', async () => {
-      const call = open({ port: cluster.there.port, path: '/v1/runs?status=paused' });
-      expect(await answerOf(call)).toMatchObject({
-        status: 400,
-        body: { error: { code: 'invalid_request', param: 'status' } },
-      });
-    });
+    it.each(['status=paused', 'limit=0', 'limit=101', 'limit=1.5', 'limit=', 'limit=1&limit=2'])(
+      'refuses %s with 400',
+      async (query) => {
+        const call = open({ port: cluster.there.port, path: `/v1/runs?${query}` });
+        expect(await answerOf(call)).toMatchObject({
+          status: 400,
+          body: { error: { code: 'invalid_request', param: query.split('=')[0] } },
+        });
+      },
+    );
   });
 
   describe('DELETE /v1/runs/:id', () => {

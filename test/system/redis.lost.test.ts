@@ -70,6 +70,10 @@ describeRedis('a run whose instance is gone', () => {
     const ahead = view(b.port, id, { after: 200 });
     const another = ask(a.port, MODEL);
     const unheard = await runIdOf(another);
+    const waiting = { headers: { 'idempotency-key': 'waiting' } };
+    ask(a.port, 'wait-first', waiting);
+    await upstream.next(({ model }) => model === 'wait-first');
+    const joined = ask(b.port, 'wait-first', waiting);
 
     const killedAt = performance.now();
     await a.kill();
@@ -89,6 +93,13 @@ describeRedis('a run whose instance is gone', () => {
     expect(viewers[1]!.text()).toBe(viewers[0]!.text());
     expect(viewers[2]!.text()).toMatch(/"code":"run_lost"[^\n]*\n\n$/);
     expect(textOf(200).startsWith(viewers[3]!.text())).toBe(true);
+
+    // Whoever was shown nothing yet is told by the status.
+    expect(await answerOf(joined)).toMatchObject({
+      status: 503,
+      headers: { 'retry-after': '1', 'x-should-retry': 'true' },
+      body: { error: { code: 'run_lost' } },
+    });
 
     // Whoever has seen what was never saved waits, and keeps its place.
     expect(await ahead.ended).toBe('complete');

@@ -40,6 +40,7 @@ export class ContentBlocks {
         return [];
       }
     }
+    if (isBlank(delta) && !this.waiting.has(delta.index)) return [];
     return [...this.close(), ...this.startCall(this.withWaiting(delta))];
   }
 
@@ -90,6 +91,11 @@ export class ContentBlocks {
     this.open = undefined;
     return [{ type: 'content_block_stop', index: this.count - 1 }];
   }
+}
+
+/** Some services have more pieces of a call that they have begun or ended, with nothing in them. */
+function isBlank({ id, name, arguments: json }: ToolCallDelta): boolean {
+  return id === undefined && name === undefined && json.trim() === '';
 }
 
 function isWhole(json: string): boolean {

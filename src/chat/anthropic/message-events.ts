@@ -1,6 +1,6 @@
 import type { Entry, Usage } from '../../runs/entry.js';
 import type { Run } from '../../runs/run.js';
-import { cancelled } from '../dialects/openai.dialect.js';
+import { cancelled } from '../../errors/chat-error.js';
 import { anthropicError } from './anthropic-error.js';
 import { ContentBlocks } from './content-blocks.js';
 import { messageUsage, type StopReason, type StreamEvent } from './message.js';

@@ -131,6 +131,13 @@ data: {"type":"message_stop"}
     ]);
   });
 
+  it('opens a call once, whatever empty pieces come behind it', () => {
+    const calls = [call(0, '{}', { id: 'a', name: 'f' }), call(1, '{}', { id: 'b', name: 'g' })];
+    const usual = encoded([...calls, done('tool_calls')]);
+    expect(encoded([...calls, call(0, ''), call(0, '\n'), done('tool_calls')])).toEqual(usual);
+    expect(encoded([...calls, call(1, ''), call(0, ''), done('tool_calls')])).toEqual(usual);
+  });
+
   it('puts calls that take turns one after the other', () => {
     const entries = [
       call(0, '', { id: 'a', name: 'f' }),

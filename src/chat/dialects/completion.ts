@@ -14,7 +14,7 @@ type Chunk = ChatCompletionChunk & { obfuscation?: string };
 /** The answer of a finished run as one object, from the chunks that a stream would have sent. */
 export function assembleCompletion(entries: readonly Entry[]): ChatCompletion {
   const completion: Fields = {};
-  const choices = new Map<number, Fields & { message: Fields }>();
+  const choices = new Map<number, Fields & { index: number; message: Fields }>();
   for (const entry of entries) {
     for (const json of entry.chunks ?? []) {
       const { choices: pieces, obfuscation, ...fields } = JSON.parse(json) as Chunk;
@@ -39,7 +39,7 @@ export function assembleCompletion(entries: readonly Entry[]): ChatCompletion {
   return {
     ...completion,
     object: 'chat.completion',
-    choices: [...choices.values()],
+    choices: [...choices.values()].sort((one, other) => one.index - other.index),
   } as unknown as ChatCompletion;
 }
 

@@ -1,9 +1,8 @@
-import { toChatError } from '../../errors/chat-error.js';
+import { cancelled, toChatError } from '../../errors/chat-error.js';
 import { contentOf, type Entry } from '../../runs/entry.js';
 import type { Run } from '../../runs/run.js';
 import { endOf, toAnswer, ToolCalls, type OllamaRoute, type Piece } from '../ollama/answer.js';
 import type { Encoder, WrittenDialect } from './dialect.js';
-import { cancelled } from './openai.dialect.js';
 
 export interface OllamaOptions {
   route: OllamaRoute;

@@ -1,4 +1,4 @@
-import { ChatError } from '../../errors/chat-error.js';
+import { cancelled } from '../../errors/chat-error.js';
 import { countsOf, isTerminal, type Entry, type Terminal } from '../../runs/entry.js';
 import type { Run } from '../../runs/run.js';
 import { eventId, type WrittenDialect } from './dialect.js';
@@ -51,9 +51,4 @@ function endOf(entry: Entry & Terminal, includeUsage: boolean): string[] {
 
 function usageChunk({ usageChunk, data }: Entry & { type: 'done' }): string {
   return JSON.stringify({ ...usageChunk!, usage: countsOf(data.usage!) });
-}
-
-/** A stop as OpenAI's clients see it. */
-export function cancelled(): ChatError {
-  return new ChatError('cancelled', 'The run was cancelled.');
 }

@@ -1,20 +1,24 @@
 import type { MessageEvent } from '@nestjs/common';
 import type { Entry } from '../../runs/entry.js';
+import type { Run } from '../../runs/run.js';
 import type { EventDialect } from './dialect.js';
 import { eventId } from './dialect.js';
+import { halfAtEnd } from './half-character.js';
 
 /** For the smallest of clients: bare text as data, and an end that a shell can look for. */
 export const textDialect: EventDialect = {
   toEvent: (entry, run) => {
-    const event = toEvent(entry);
+    const event = toEvent(entry, run);
     return event && { ...event, id: eventId(run, entry) };
   },
 };
 
-function toEvent(entry: Entry): MessageEvent | undefined {
+function toEvent(entry: Entry, run: Run): MessageEvent | undefined {
   switch (entry.type) {
-    case 'message':
-      return { data: entry.data.content };
+    case 'message': {
+      const data = wholeCharacters(entry.data.content, run.log.entries[entry.seq - 2]);
+      return data === '' ? undefined : { data };
+    }
     case 'done':
       return { type: 'done', data: '[DONE]' };
     case 'cancelled':
@@ -23,4 +27,10 @@ function toEvent(entry: Entry): MessageEvent | undefined {
     default:
       return undefined;
   }
+}
+
+/** A character that its provider cut in two comes whole with its second half. */
+function wholeCharacters(content: string, before: Entry | undefined): string {
+  const half = before?.type === 'message' ? halfAtEnd(before.data.content) : '';
+  return half + content.slice(0, content.length - halfAtEnd(content).length);
 }

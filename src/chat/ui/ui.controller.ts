@@ -1,7 +1,8 @@
-import { Body, Controller, Get, HttpCode, Param, Post, Res } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Param, Post, Res, UseGuards } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { FromCaller, type Caller } from '../../access/caller.js';
+import { RefuseHead } from '../../http/refuse-head.guard.js';
 import { SchemaPipe } from '../schema.pipe.js';
 import { ApiUIResume, ApiUISend, ApiUIStop } from './ui.openapi.js';
 import { stopRequestSchema, type StopRequest } from './ui-request.schema.js';
@@ -28,6 +29,7 @@ export class UIChatController {
   constructor(private readonly ui: UIService) {}
 
   @Get('stream')
+  @UseGuards(RefuseHead)
   @ApiUIResume()
   resume(@Param('chatId') chatId: string, @Res() response: Response): Promise<void> {
     return this.ui.resume(chatId, response);

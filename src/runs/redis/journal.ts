@@ -2,8 +2,9 @@ import { filter, firstValueFrom, Subject } from 'rxjs';
 import type { RedisConnection } from '../../redis/redis-connection.js';
 import type { LocalRun } from '../local.run.js';
 import type { ChatLink, Claim } from '../run-store.js';
+import type { RunState } from '../run.js';
 import { encodeEntry } from './entry.codec.js';
-import type { Keys } from './keys.js';
+import { listed, type Keys } from './keys.js';
 import { APPEND, FENCED, UNKNOWN_RUN } from './scripts.js';
 
 /** How long an instance that says nothing is thought to live, in milliseconds. */
@@ -13,10 +14,10 @@ export const LEASE_MS = 5_000;
 export const RENEW_MS = 1_500;
 
 /** Entries are gathered for so long, which makes batches and delays only viewers elsewhere. */
-const GATHER_MS = 50;
+export const GATHER_MS = 50;
 
-/** Entries of one write. */
-const MAX_BATCH = 500;
+/** Entries of one write, or of one read. */
+export const MAX_BATCH = 500;
 
 interface Journaled {
   run: LocalRun;
@@ -111,8 +112,8 @@ export class Journal {
   private renew() {
     for (const journaled of this.journaled.values()) {
       const { id, log } = journaled.run;
-      // What could not be written for so long is not kept for that alone.
-      if (log.terminal && !this.isKept(id)) this.remove(id);
+      // What waits for Redis to come back is not kept for that alone.
+      if (log.terminal && !this.redis.isUp && !this.isKept(id)) this.remove(id);
       else void this.write(journaled, true);
     }
   }
@@ -132,17 +133,17 @@ export class Journal {
         .pExpire(this.keys.meta(id), this.retentionMs)
         .set(this.keys.lease(id), this.instance, { expiration: { type: 'PX', value: LEASE_MS } })
         .exec(),
-      this.list(owner, id),
+      this.list(owner, state),
     ]);
   }
 
   /** Notes that an owner's run is there, and drops those that are not heard of any more. */
-  private async list(owner: string, id: string): Promise<void> {
+  private async list(owner: string, state: RunState): Promise<void> {
     const runs = this.keys.runsOf(owner);
     const now = Date.now();
     await this.redis.commands
       .multi()
-      .zAdd(runs, { score: now, value: id })
+      .zAdd(runs, { score: now, value: listed(state) })
       .zRemRangeByScore(runs, '-inf', now - this.retentionMs)
       .pExpire(runs, this.retentionMs)
       .exec();
@@ -161,7 +162,7 @@ export class Journal {
       const state = isWhole ? JSON.stringify(run.state) : '';
       const [length] = await Promise.all([
         this.append(journaled, batch.map(encodeEntry), state, isLast),
-        isWhole && this.list(run.owner, run.id),
+        isWhole && this.list(run.owner, run.state),
         isWhole && this.renewNames(journaled),
       ]);
       if (!this.journaled.has(run.id)) return;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { RunState } from '../run.js';
 
 /** Names in Redis. What belongs to one run has its id as hash tag, so that it shares a slot. */
 export class Keys {
@@ -13,7 +14,7 @@ export class Keys {
   /** Channel: the log has grown. */
   grown = (runId: string) => `${this.prefix}run:{${runId}}:grown`;
 
-  /** Sorted set: ids of an owner's runs by the time at which they were last heard of. */
+  /** Sorted set: an owner's runs, as {@link listed}, by the time at which they were last heard of. */
   runsOf = (owner: string) => `${this.prefix}owner:{${digest(owner)}}:runs`;
   /** String: who holds an idempotency key. */
   claim = (key: string) => `${this.prefix}claim:{${key}}`;
@@ -21,6 +22,15 @@ export class Keys {
   chat = (chat: string) => `${this.prefix}chat:{${chat}}`;
   /** Channel: what other instances want of this one. */
   instance = (instance: string) => `${this.prefix}instance:{${instance}}`;
+}
+
+/** A run among its owner's: by their names the runs sort as they were created. */
+export function listed({ created_at, id }: RunState): string {
+  return `${created_at} ${id}`;
+}
+
+export function idOfListed(name: string): string {
+  return name.slice(name.indexOf(' ') + 1);
 }
 
 /** Names of keys' owners are for their operators' eyes. */

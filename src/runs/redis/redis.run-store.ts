@@ -5,10 +5,10 @@ import type { ChatError } from '../../errors/chat-error.js';
 import { storeUnavailable, type RedisConnection } from '../../redis/redis-connection.js';
 import type { LocalRun } from '../local.run.js';
 import { MemoryRunStore, type Retention } from '../memory.run-store.js';
-import type { ChatLink, Claim, RunStore } from '../run-store.js';
+import type { ChatLink, Claim, ListOptions, RunStore } from '../run-store.js';
 import type { Run, RunState } from '../run.js';
 import { Journal, LEASE_MS } from './journal.js';
-import { Keys } from './keys.js';
+import { idOfListed, Keys, listed } from './keys.js';
 import { RemoteRun, type RemoteMeta } from './remote.run.js';
 import { RemoteViewers } from './remote-viewers.js';
 import { RELEASE } from './scripts.js';
@@ -77,17 +77,19 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
     return run;
   }
 
-  async list(owner: string): Promise<RunState[]> {
-    const key = this.keys.runsOf(owner);
-    const local = new Map((await this.local.list(owner)).map((state) => [state.id, state]));
-    const shared = await this.redis.ask(async (redis) => {
-      const ids = await redis.zRange(key, 0, -1);
-      return Promise.all(ids.map((id) => redis.hGet(this.keys.meta(id), 'state')));
+  async list(owner: string, { status, limit }: ListOptions): Promise<RunState[]> {
+    return this.redis.ask(async (redis) => {
+      const names = await redis.zRange(this.keys.runsOf(owner), 0, -1);
+      const ids = names.sort().reverse().map(idOfListed);
+      const found: RunState[] = [];
+      while (ids.length > 0 && found.length < limit) {
+        const states = await Promise.all(ids.splice(0, limit).map((id) => this.readState(id)));
+        for (const state of states) {
+          if (state && state.status === (status ?? state.status)) found.push(state);
+        }
+      }
+      return found.slice(0, limit);
     });
-    return shared
-      .flatMap((json) => (json ? [JSON.parse(json) as RunState] : []))
-      .map((state) => local.get(state.id) ?? state)
-      .sort((one, other) => other.created_at.localeCompare(one.created_at));
   }
 
   async remove(run: Run): Promise<void> {
@@ -103,7 +105,7 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
       Promise.all([
         redis.del([this.keys.meta(id), this.keys.lease(id)]),
         redis.pExpire(this.keys.log(id), LEASE_MS),
-        redis.zRem(this.keys.runsOf(owner), id),
+        redis.zRem(this.keys.runsOf(owner), listed(run.state)),
       ]),
     );
   }
@@ -176,6 +178,13 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
       await sleep(10);
     }
     this.journal.close();
+  }
+
+  private async readState(id: string): Promise<RunState | undefined> {
+    const local = await this.local.find(id);
+    if (local) return local.state;
+    const json = await this.redis.commands.hGet(this.keys.meta(id), 'state');
+    return json ? (JSON.parse(json) as RunState) : undefined;
   }
 
   private async readMeta(id: string): Promise<RemoteMeta | undefined> {

@@ -5,16 +5,16 @@ import { failed, type Draft } from '../entry.js';
 import { RunLog } from '../run-log.js';
 import type { Run, RunState } from '../run.js';
 import { decodeEntry } from './entry.codec.js';
-import { LEASE_MS, RENEW_MS } from './journal.js';
+import { LEASE_MS, MAX_BATCH, RENEW_MS } from './journal.js';
 import type { Keys } from './keys.js';
 import { MARK_LOST } from './scripts.js';
 import type { Wishes } from './wishes.js';
 
-/** Entries of one read. */
-const MAX_BATCH = 500;
-
 /** How long the instance that generates gets to end a run, in milliseconds. */
 const CANCEL_TIMEOUT_MS = 10_000;
+
+/** What clients of a lost run are asked to wait before they try again, in milliseconds. */
+const RETRY_AFTER_MS = 1_000;
 
 /** What Redis knows of a run. */
 export interface RemoteMeta {
@@ -120,7 +120,11 @@ export class RemoteRun implements Run {
       this.meta = { ...this.meta, isLost: true };
       await read();
     };
-    const unfollow = redis.follow(keys.grown(id), () => void read());
+    const unfollow = redis.follow(
+      keys.grown(id),
+      () => void read(),
+      () => void read(),
+    );
     const looking = setInterval(() => void look(), RENEW_MS);
     subscriber.add(() => {
       clearInterval(looking);
@@ -170,5 +174,7 @@ export class RemoteRun implements Run {
 }
 
 function lost(): ChatError {
-  return new ChatError('run_lost', 'The server that generated this run is gone.');
+  return new ChatError('run_lost', 'The server that generated this run is gone.', {
+    retryAfterMs: RETRY_AFTER_MS,
+  });
 }
