@@ -96,6 +96,7 @@ export class Viewer {
   async finished(): Promise<Terminal | undefined> {
     await this.until(() => this.terminal !== undefined);
     this.release();
+    this.dropIfStalled();
     return this.terminal;
   }
 
@@ -115,7 +116,7 @@ export class Viewer {
 
   private pump(subscriber: Subscriber<readonly Entry[]>) {
     const { response } = this;
-    const { heartbeatMs, writeTimeoutMs } = this.options;
+    const { heartbeatMs } = this.options;
     /** Whether a pull is to come: after what is ready now, so that it is joined. */
     let isPulling = true;
 
@@ -150,16 +151,21 @@ export class Viewer {
     this.holding.add(() => subscriber.complete());
 
     writeWholeChunks(response);
-    // Node counts every byte that the client takes as activity, also within one write.
-    response.setTimeout(writeTimeoutMs, () => {
-      if (response.writableLength > 0) response.destroy();
-    });
+    this.dropIfStalled();
     this.onActivity = () => {
       if (isPulling) return;
       isPulling = true;
       void SOON.then(pull);
     };
     pull();
+  }
+
+  /** Node counts every byte that the client takes as activity, also within one write. */
+  private dropIfStalled() {
+    const { response, options } = this;
+    response.setTimeout(options.writeTimeoutMs, () => {
+      if (response.writableLength > 0) response.destroy();
+    });
   }
 
   private nextBatch(): readonly Entry[] {
