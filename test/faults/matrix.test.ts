@@ -28,7 +28,7 @@ close-delimited early-hints stale-rst stale-fin                     | answer    
 finish-without-done finish-then-hang                                | answer                              | =      | =
 done-then-hang done-then-late-end done-then-more done-then-flood    | answer                              | =      | =
 
-status-400 -html -empty -gzip -endless -key                         | 400 provider_rejected               | =      | =
+status-400 -html -empty -gzip -endless -key -flat -string -detail    | 400 provider_rejected               | =      | =
 status-401 -html -empty                                             | 502 provider_auth                   | =      | answer
 status-402 -html -empty                                             | 502 provider_auth                   | =      | answer
 status-403 -html -empty                                             | 502 provider_auth                   | =      | answer
