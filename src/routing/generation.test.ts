@@ -237,6 +237,14 @@ describe(Generation.name, () => {
     expect(frames.slice(-2)).toEqual([HELLO, FINISH]);
   });
 
+  it('should hold back so much without content, and no more', () => {
+    const large = { ...ROLE, json: ' '.repeat(300_000) };
+    const { error, frames } = generate([target('a', [of(large, large, large, large, HELLO)])], {
+      attempts: 1,
+    });
+    expect([error?.code, frames]).toEqual(['provider_malformed', []]);
+  });
+
   describe('in time', () => {
     it('should give every target an equal part of what is left to the first token', () => {
       const three = ['a', 'b', 'c'].map((name) => target(name, [STALL]));
