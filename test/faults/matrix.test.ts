@@ -196,7 +196,7 @@ it.each(Object.entries(REASONS))('%s is told as %s', async (fault, reason) => {
 it('nothing is left open', async () => {
   await Promise.allSettled(cells.values());
   await eventually(() => {
-    expect(upstream.openSockets).toBe(0);
+    expect(upstream.openSockets + addresses.countOpen()).toBe(0);
     expect(timers.size).toBe(timersAtFirst);
   }, 5_000);
   const { body } = await answerOf<{ data: unknown[] }>(
