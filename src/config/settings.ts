@@ -15,6 +15,8 @@ export interface ProviderSettings {
   name: string;
   service: Service;
   timeouts: Timeouts;
+  /** Whether its time to the first token is its own, and so more than an alias has a say in. */
+  hasOwnFirstToken: boolean;
   breaker: BreakerSettings | 'off';
   bulkhead?: BulkheadSettings;
 }
@@ -53,6 +55,7 @@ export function settle(config: Config, file: FileSections): Settings {
       name,
       service,
       timeouts: withTimeouts(inherited, timeouts),
+      hasOwnFirstToken: timeouts?.firstToken !== undefined,
       // What is rehearsed fails the same way every time.
       breaker: withBreaker(service.type === 'demo' ? 'off' : common, breaker),
       bulkhead,

@@ -63,6 +63,13 @@ describe(Bulkhead.name, () => {
     leaveAll(others);
   });
 
+  it('should admit who waits by the newest cap', () => {
+    const requests = [0, 1, 2, 3, 4].map(() => request());
+    requests.push(request(NEVER, { ...SETTINGS, maxConcurrent: 5 }));
+    expect([active, bulkhead.waiting]).toEqual([5, 1]);
+    leaveAll(requests);
+  });
+
   it('should refuse what finds the queue full, at once', () => {
     const requests = Array.from({ length: 6 }, () => request());
     expect(errors).toEqual([expect.any(TargetUnavailable)]);

@@ -13,6 +13,8 @@ const RETRY_AFTER_MS = 1_000;
 export class Bulkhead {
   /** Requests that have their place. */
   active = 0;
+  /** The newest that a caller brought: a reload can change it while others wait. */
+  private maxConcurrent = 0;
   private isAdmitting = false;
   /** In order of arrival; who leaves is taken out. */
   private readonly queue = new Set<() => void>();
@@ -35,13 +37,15 @@ export class Bulkhead {
   admit<T>(source: Observable<T>, settings: BulkheadSettings, maxWaitMs: number): Observable<T> {
     const { maxConcurrent, queueSize } = settings;
     return new Observable((subscriber) => {
+      this.maxConcurrent = maxConcurrent;
+      this.admitNext();
       const start = () => {
         this.active += 1;
         source.subscribe(subscriber);
         // Behind the source's own teardown: its connection is closed by then.
         subscriber.add(() => {
           this.active -= 1;
-          this.admitNext(maxConcurrent);
+          this.admitNext();
         });
       };
       const refuse = (why: string) =>
@@ -70,12 +74,12 @@ export class Bulkhead {
     });
   }
 
-  private admitNext(maxConcurrent: number) {
+  private admitNext() {
     // Who fails at once comes back here: it is for the loop that is running to go on.
     if (this.isAdmitting) return;
     this.isAdmitting = true;
     for (const enter of this.queue) {
-      if (this.active >= maxConcurrent) break;
+      if (this.active >= this.maxConcurrent) break;
       enter();
     }
     this.isAdmitting = false;

@@ -237,6 +237,14 @@ describe(Generation.name, () => {
     expect(frames.slice(-2)).toEqual([HELLO, FINISH]);
   });
 
+  it('should hold back so much without content, and no more', () => {
+    const large = { ...ROLE, json: ' '.repeat(300_000) };
+    const { error, frames } = generate([target('a', [of(large, large, large, large, HELLO)])], {
+      attempts: 1,
+    });
+    expect([error?.code, frames]).toEqual(['provider_malformed', []]);
+  });
+
   describe('in time', () => {
     it('should give every target an equal part of what is left to the first token', () => {
       const three = ['a', 'b', 'c'].map((name) => target(name, [STALL]));
@@ -411,6 +419,32 @@ describe(Generation.name, () => {
       expect(health.of('b').breaker.failures).toBe(0);
     });
 
+    it('should count silence in a fair part of the time, and none that an alias cut short', () => {
+      const two = [target('a', [STALL], { breaker }), target('b', [ANSWER])];
+      played(two, { attempts: 1 });
+      expect(health.of('a').breaker.failures).toBe(1);
+      played(two, { attempts: 1, timeouts: { ...TIMEOUTS, firstToken: 2_000 } });
+      expect(health.of('a').breaker.failures).toBe(1);
+    });
+
+    it('should count a 408 whatever was left of the time', () => {
+      const timeouts = { ...TIMEOUTS, firstToken: 2_000 };
+      played([target('a', [status(408)], { breaker })], { attempts: 1, timeouts });
+      expect(health.of('a').breaker.failures).toBe(1);
+    });
+
+    it('should count no silence where a queue had taken the time', () => {
+      const bulkhead = { maxConcurrent: 1, queueSize: 1, queueTimeoutMs: 200_000 };
+      const one = [target('a', [STALL], { breaker, bulkhead })];
+      const first = generate(one);
+      const second = generate(one, { attempts: 1 });
+      pass(119_000);
+      first.subscription.unsubscribe();
+      pass(1_000);
+      expect(second.error).toMatchObject({ code: 'timeout_first_token' });
+      expect(health.of('a').breaker.failures).toBe(0);
+    });
+
     it('should not count what its caller ended', () => {
       const { subscription } = generate([target('a', [STALL], { breaker })]);
       pass(1_000);
@@ -429,6 +463,17 @@ describe(Generation.name, () => {
       pass(1_000);
       expect([attempts, waiting.generation.target]).toEqual([['a', 'b', 'b'], 'b']);
       first.subscription.unsubscribe();
+    });
+
+    it('should ask nobody for whom the queue left too little time', () => {
+      const patient = { ...bulkhead, queueTimeoutMs: 200_000 };
+      const one = [target('a', [STALL, ANSWER], { bulkhead: patient })];
+      const first = generate(one);
+      const second = generate(one);
+      pass(119_960);
+      first.subscription.unsubscribe();
+      expect(attempts).toEqual(['a']);
+      expect(second.error).toMatchObject({ code: 'provider_unavailable', status: 503 });
     });
 
     it('should say so where no target has room', () => {

@@ -9,14 +9,17 @@ import { idleDeadline, totalDeadline } from './deadlines.js';
 import { holdBack } from './hold-back.js';
 import { remedyOf } from './remedy.js';
 import type { Route, Target } from './route.js';
-import type { TargetHealth } from './target-health.js';
+import type { TargetHealth, TargetState } from './target-health.js';
 import { TargetUnavailable } from './target-unavailable.js';
 
 /** Nobody is made to wait longer than this because a target asks for it, in milliseconds. */
 const MAX_RETRY_AFTER_MS = 5_000;
 
 /** What is left of the time when nobody is asked any more, in milliseconds. */
-const OVER_MS = 10;
+const OVER_MS = 50;
+
+/** How much of its part of the time a target must have had for its silence to speak against it. */
+const FAIR_SHARE = 0.5;
 
 const NO_LIMITS: BulkheadSettings = { maxConcurrent: Infinity, queueSize: 0, queueTimeoutMs: 0 };
 
@@ -39,12 +42,15 @@ export class Generation {
   readonly frames: Observable<Frame>;
 
   private index = 0;
+  private state!: TargetState;
   /** By `performance.now()`: when an answer must have begun, and when the target's turn is over. */
   private beginBy = 0;
   private turnUntil = 0;
   private hasBegun = false;
   /** Tells the breaker about the attempt that is under way. */
   private report: (outcome: Outcome) => void = ignore;
+  /** Whether a queue, other attempts or the alias left it little of the target's own time. */
+  private isCut = false;
   /** Attempts that failed: all of them, and those at the target whose turn it is. */
   private failures = 0;
   private failuresHere = 0;
@@ -83,30 +89,30 @@ export class Generation {
   private turnTo(index: number) {
     const now = performance.now();
     this.index = index;
+    this.state = this.health.of(this.asked.name);
     this.failuresHere = 0;
     this.turnUntil = now + (this.beginBy - now) / (this.route.targets.length - index);
   }
 
   private attempt(): Observable<Frame> {
-    const { name, bulkhead: limits = NO_LIMITS } = this.asked;
     // Nobody stands in line before a door that is closed.
     if (this.isOpen) return throwError(() => this.tooManyFailures());
     const turnLeft = this.turnUntil - performance.now();
-    const { bulkhead } = this.health.of(name);
-    return bulkhead.admit(
+    return this.state.bulkhead.admit(
       defer(() => this.ask()),
-      limits,
-      turnLeft,
+      this.asked.bulkhead ?? NO_LIMITS,
+      turnLeft - OVER_MS,
     );
   }
 
   private ask(): Observable<Frame> {
     const { provider, model, timeouts } = this.asked;
     const report = (this.report = this.enter());
-    const turnLeft = this.turnUntil - performance.now();
+    const firstTokenMs = Math.min(timeouts.firstToken, this.turnUntil - performance.now());
+    this.isCut = firstTokenMs < (timeouts.firstToken / this.route.targets.length) * FAIR_SHARE;
     const { observer } = this;
     return provider.stream(model, this.request, { connectMs: timeouts.connect, observer }).pipe(
-      holdBack(Math.min(timeouts.firstToken, turnLeft), () => {
+      holdBack(firstTokenMs, () => {
         this.hasBegun = true;
         report('success');
       }),
@@ -141,12 +147,13 @@ export class Generation {
       if (error.retryAfterMs < soonest) this.unavailable = error;
       return;
     }
-    this.report(isOutage ? 'failure' : 'nothing');
+    // A 408 has the same code.
+    const isSilence = error.code === 'timeout_first_token' && !error.details.upstreamStatus;
+    this.report(isOutage && !(isSilence && this.isCut) ? 'failure' : 'nothing');
     this.failures += 1;
     this.failuresHere += 1;
     // That the time is over says less than what it was spent on.
-    const isTime = error.code === 'timeout_first_token' && this.isOver;
-    if (!isTime || !this.lastFailure) this.lastFailure = error;
+    if (!(isSilence && this.isOver) || !this.lastFailure) this.lastFailure = error;
   }
 
   /** What the caller is told: the last that a target said, if one was asked at all. */
@@ -158,21 +165,20 @@ export class Generation {
 
   /** @throws {TargetUnavailable} */
   private enter(): (outcome: Outcome) => void {
-    const { name, breaker } = this.asked;
+    const { breaker } = this.asked;
     if (breaker === 'off') return ignore;
-    const report = this.health.of(name).breaker.enter(breaker);
+    const report = this.state.breaker.enter(breaker);
     if (!report) throw this.tooManyFailures();
     return report;
   }
 
   private get isOpen(): boolean {
-    const { name, breaker } = this.asked;
-    return breaker !== 'off' && this.health.of(name).breaker.state === 'open';
+    return this.asked.breaker !== 'off' && this.state.breaker.state === 'open';
   }
 
   private tooManyFailures(): TargetUnavailable {
-    const { waitMs } = this.health.of(this.asked.name).breaker;
     const message = 'The provider failed too often of late and is not asked for the moment.';
+    const { waitMs } = this.state.breaker;
     return new TargetUnavailable(message, Math.max(PROBED_RETRY_AFTER_MS, waitMs));
   }
 }

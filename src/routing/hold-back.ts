@@ -6,6 +6,9 @@ import { expectSuccess, hasContent } from '../providers/chunk.js';
 /** Frames without content that are kept; who sends more says nothing new with them. */
 const MAX_HELD = 100;
 
+/** What those may have as JSON, in characters: they are small, or something is wrong. */
+const MAX_HELD_LENGTH = 1_000_000;
+
 /**
  * Holds frames back until an answer has begun: with content, or with a finish reason without any.
  * What comes before, such as a role or Azure's prompt filter, says nothing yet, so that an attempt
@@ -18,6 +21,7 @@ export function holdBack(ms: number, onBegin: () => void): MonoTypeOperatorFunct
   return (source) =>
     new Observable((subscriber) => {
       let held: Frame[] | undefined = [];
+      let heldLength = 0;
       const timer = setTimeout(() => {
         const message = `The provider sent no content within ${Math.ceil(ms)} ms.`;
         subscriber.error(new ChatError('timeout_first_token', message));
@@ -25,7 +29,13 @@ export function holdBack(ms: number, onBegin: () => void): MonoTypeOperatorFunct
 
       const hold = (frame: Frame, frames: Frame[]) => {
         if (!begins(frame)) {
-          if (frames.length < MAX_HELD) frames.push(frame);
+          if (frames.length === MAX_HELD) return;
+          heldLength += frame.json?.length ?? 0;
+          if (heldLength > MAX_HELD_LENGTH) {
+            const message = `The provider sent over ${MAX_HELD_LENGTH} characters without content.`;
+            throw new ChatError('provider_malformed', message);
+          }
+          frames.push(frame);
           return;
         }
         held = undefined;

@@ -11,7 +11,7 @@ export interface Target {
   name: string;
   /**
    * For one attempt at it: the route's own, else its provider's, else the environment's; to the
-   * first token its provider's, else the environment's.
+   * first token its provider's, else the longer one of the route's and the environment's.
    */
   timeouts: Timeouts;
   breaker: BreakerSettings | 'off';

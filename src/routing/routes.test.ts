@@ -159,6 +159,22 @@ describe(Routes.name, () => {
     expect(second!.timeouts).toMatchObject({ connect: 5_000, idle: 5 });
   });
 
+  it('lets an alias lengthen the time to the first token, but not that of a provider of its own', () => {
+    const own = { ...LOCAL, timeouts: { first_token_ms: 1_000 } };
+    const targets = ['local', 'own'];
+    const models = {
+      long: { targets, timeouts: { first_token_ms: 300_000 } },
+      short: { targets, timeouts: { first_token_ms: 500 } },
+    };
+    const sut = routes({ providers: { local: LOCAL, own }, models });
+    const timesOf = (name: string) => {
+      const { timeouts, targets: found } = sut.resolve(name);
+      return [timeouts, ...found.map((target) => target.timeouts)].map((each) => each.firstToken);
+    };
+    expect(timesOf('long')).toEqual([300_000, 300_000, 1_000]);
+    expect(timesOf('short')).toEqual([500, 120_000, 1_000]);
+  });
+
   it('gives a whole request the longest time that one of its targets has', () => {
     const slow = { ...LOCAL, timeouts: { total_ms: 20_000, idle_ms: 1 } };
     const models = { a: { targets: ['local', 'slow'] } };

@@ -95,11 +95,12 @@ export class Routes {
 
   private routeOf({ alias, matched }: AliasMatch): Route {
     const { name, attempts, timeouts, systemPrompt, defaults, pinned } = alias;
-    const targets = alias.targets.map((asked) => {
-      const target = this.find(asked.replaceAll('*', () => matched))!;
-      const { firstToken } = target.timeouts;
-      return { ...target, timeouts: { ...withTimeouts(target.timeouts, timeouts), firstToken } };
-    }) as [Target, ...Target[]];
+    const targets = alias.targets.map((asked) =>
+      this.find(
+        asked.replaceAll('*', () => matched),
+        timeouts,
+      )!,
+    ) as [Target, ...Target[]];
     const route = this.routeTo(targets);
     return {
       ...route,
@@ -129,16 +130,24 @@ export class Routes {
   }
 
   /** The target that `<provider>` or `<provider>/<model>` names. */
-  private find(name: string): Target | undefined {
+  private find(name: string, ofAlias?: Partial<Timeouts>): Target | undefined {
     const [head, model] = splitName(name);
     const configured = this.providers.find((candidate) => candidate.name === head);
-    return configured && targetOf(configured, model);
+    return configured && targetOf(configured, model, ofAlias);
   }
 }
 
-function targetOf(configured: ConfiguredProvider, model?: string): Target {
-  const { provider, timeouts, breaker, bulkhead } = configured;
+function targetOf(
+  configured: ConfiguredProvider,
+  model?: string,
+  ofAlias: Partial<Timeouts> = {},
+): Target {
+  const { provider, hasOwnFirstToken, breaker, bulkhead } = configured;
   model ||= provider.models[0];
+  const timeouts = withTimeouts(configured.timeouts, ofAlias);
+  // An alias's is for all attempts together: those are cut where it is shorter.
+  const { firstToken } = configured.timeouts;
+  timeouts.firstToken = hasOwnFirstToken ? firstToken : Math.max(firstToken, timeouts.firstToken);
   return { provider, model, name: `${provider.name}/${model}`, timeouts, breaker, bulkhead };
 }
 

@@ -181,6 +181,20 @@ describe('a failure before the first token', () => {
         'The provider answered with status 503.',
         { retry: true, wait: 3000 },
       ],
+      [
+        'status-408_retryafter-3',
+        504,
+        'timeout_first_token',
+        'The provider timed out.',
+        { retry: false, wait: 3000 },
+      ],
+      [
+        'status-409-html_retryafter-3',
+        409,
+        'provider_rejected',
+        'The provider refused the request with status 409.',
+        { retry: false, wait: 3000 },
+      ],
       ...[400, 404, 409, 413, 422].map(
         (status): [string, number, Code, string, { retry: false }] => [
           `status-${status}-html`,
@@ -269,6 +283,18 @@ describe('a failure before the first token', () => {
         error: own('provider_rejected', error.message),
       });
     });
+  });
+
+  it('keeps the words of a provider that rejects a request in a shape of its own', async () => {
+    const said = "Invalid 'temperature': must be at most 2.";
+    const fields = { type: 'invalid_request_error', param: 'temperature', code: 'invalid_value' };
+    for (const at of UPSTREAMS) {
+      const refusal = { status: 400, retry: false };
+      const error = own('provider_rejected', said);
+      await expectRefusal(`${at}/status-400-flat`, { ...refusal, error: { ...error, ...fields } });
+      await expectRefusal(`${at}/status-400-string`, { ...refusal, error });
+      await expectRefusal(`${at}/status-400-detail`, { ...refusal, error });
+    }
   });
 
   it('names the place where the stream broke at its first chunk', async () => {

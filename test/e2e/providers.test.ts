@@ -173,6 +173,21 @@ describe.each(['openai', 'azure'] as const)('a model at %s that refuses stream_o
     await answerOf(app, { body: { model: `${at}/text`, messages } });
     expect(upstream.requests.at(-1)?.body.stream_options).toEqual({ include_usage: true });
   });
+
+  it('is asked once more where it says so as FastAPI does', async () => {
+    upstream.script('strict', (x) => {
+      if (x.request.body.stream_options !== undefined) {
+        x.json(422, { detail: [{ type: 'extra_forbidden', loc: ['body', 'stream_options'] }] });
+        return;
+      }
+      x.chunk({ choices: [{ index: 0, delta: { content: 'hi' }, finish_reason: 'stop' }] });
+      x.done();
+      x.end();
+    });
+    const app = await serve(ENVIRONMENTS[at]());
+    const { text: answer } = await answerOf(app, { body: { model: `${at}/strict`, messages } });
+    expect(parseSse(answer).events.at(-1)?.event).toBe('done');
+  });
 });
 
 describe("azure's content-filter frames", () => {

@@ -7,6 +7,8 @@ import { startTlsUpstreams } from '../support/upstream/tls.js';
 /** Where connections fail, each in its own way, and one behind TLS where they don't. */
 export interface Addresses {
   urls: Record<string, string>;
+  /** Requests that are not over, and connections to the silent one. */
+  countOpen(): number;
   close(): Promise<void>;
 }
 
@@ -32,6 +34,10 @@ export async function startAddresses(): Promise<Addresses> {
   await closed.close();
   return {
     urls,
+    countOpen: () => {
+      const counts = [plain, ...Object.values(upstreams)].map(({ openSockets }) => openSockets);
+      return counts.reduce((sum, count) => sum + count, silent.sockets.size);
+    },
     close: async () => {
       trust.mockRestore();
       silent.close();

@@ -87,11 +87,11 @@ function readEvents(events: SseEvent[]): Ending {
   const terminals = events.filter(({ event }) => TERMINALS.includes(event));
   const last = events.at(-1)!;
   if (terminals.length !== 1 || terminals[0] !== last) {
-    return { text, end: `events ${events.map(({ event }) => event).join(' ')}` };
+    return { text, end: `events ${events.map(({ event }) => event).join(' ')}: broken` };
   }
   const { id: run } = JSON.parse(events[0]!.data) as { id: string };
   if (events[0]!.event !== 'start' || events.some(({ id }, i) => id !== `${run}:${i + 1}`)) {
-    return { text, end: `ids ${events.map(({ id }) => id).join(' ')}` };
+    return { text, end: `ids ${events.map(({ id }) => id).join(' ')}: broken` };
   }
   if (last.event !== 'error') return { text, end: last.event };
   return { text, end: (JSON.parse(last.data) as { code: string }).code };

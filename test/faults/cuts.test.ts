@@ -131,8 +131,10 @@ describe.each(UPSTREAMS)('a stream of %s that is cut after any byte', (at) => {
       const expected = (bytes: Buffer, form: Form) => {
         const said = framesAtEnd(at, bytes);
         const error = broken(textOf(said), form);
+        if (!FINISHED.test(said)) return [error];
         // Half a frame behind the finish reason is an error too.
-        return FINISHED.test(said) ? [`${textOf(said)} + done`, error] : [error];
+        const isCut = bytes.length > Buffer.byteLength(said);
+        return isCut ? [`${textOf(said)} + done`, error] : [`${textOf(said)} + done`];
       };
       expect(await surprises('eof', expected)).toEqual([]);
     },

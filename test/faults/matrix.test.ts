@@ -28,7 +28,7 @@ close-delimited early-hints stale-rst stale-fin                     | answer    
 finish-without-done finish-then-hang                                | answer                              | =      | =
 done-then-hang done-then-late-end done-then-more done-then-flood    | answer                              | =      | =
 
-status-400 -html -empty -gzip -endless -key                         | 400 provider_rejected               | =      | =
+status-400 -html -empty -gzip -endless -key -flat -string -detail    | 400 provider_rejected               | =      | =
 status-401 -html -empty                                             | 502 provider_auth                   | =      | answer
 status-402 -html -empty                                             | 502 provider_auth                   | =      | answer
 status-403 -html -empty                                             | 502 provider_auth                   | =      | answer
@@ -196,7 +196,7 @@ it.each(Object.entries(REASONS))('%s is told as %s', async (fault, reason) => {
 it('nothing is left open', async () => {
   await Promise.allSettled(cells.values());
   await eventually(() => {
-    expect(upstream.openSockets).toBe(0);
+    expect(upstream.openSockets + addresses.countOpen()).toBe(0);
     expect(timers.size).toBe(timersAtFirst);
   }, 5_000);
   const { body } = await answerOf<{ data: unknown[] }>(

@@ -84,8 +84,10 @@ const line = shape({
   eval_count: fc.nat(),
 });
 
+const CODE = `(${ERROR_CODES.join('|')})`;
+
 /** What any stream may end in. */
-const ENDS = new RegExp(`( |\\\\+ )(done|${ERROR_CODES.join('|')})$|^answer$`);
+const ENDS = new RegExp(`^(answer|\\d{3} ${CODE}|.* \\+ (done|${CODE}))$`, 's');
 
 const stop = { index: 0, delta: {}, finish_reason: 'stop' };
 

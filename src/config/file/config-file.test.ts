@@ -51,6 +51,7 @@ describe(ConfigFile.name, () => {
         apiKey: 'gsk-test',
         models: ['llama-3.3-70b-versatile', 'llama-3.1-8b-instant'],
       },
+      hasOwnFirstToken: true,
       timeouts: {
         connect: 2_000,
         firstToken: 30_000,

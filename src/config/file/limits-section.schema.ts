@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { limitsSchema, type Limits } from './limits.schema.js';
+import { modelNameSchema } from './models.schema.js';
 
 /** What limits those whose key or token says nothing of it, and what limits everybody's models. */
 export interface LimitsSettings {
@@ -12,12 +13,7 @@ export interface LimitsSettings {
 export const limitsSectionSchema = z
   .strictObject({
     default: limitsSchema.optional(),
-    models: z
-      .record(
-        z.string().regex(/^[^*]*\*?[^*]*$/, { error: 'expected a name with one * at most' }),
-        limitsSchema,
-      )
-      .nullish(),
+    models: z.record(modelNameSchema, limitsSchema).nullish(),
   })
   .transform(({ default: byDefault, models }): LimitsSettings => ({
     default: byDefault,

@@ -43,12 +43,14 @@ const aliasSchema = z
     attempts: retry?.attempts,
   }));
 
+/** A model's name, or a pattern for several. */
+export const modelNameSchema = z
+  .string()
+  .regex(/^[^*]*\*?[^*]*$/, { error: 'expected a name with one * at most' });
+
 /** The file's `models`: aliases by their names. */
 export const modelsSchema = z
-  .record(
-    z.string().regex(/^[^*]*\*?[^*]*$/, { error: 'expected a name with one * at most' }),
-    aliasSchema,
-  )
+  .record(modelNameSchema, aliasSchema)
   .transform((models) =>
     Object.entries(models).map(([name, alias]): AliasSettings => ({ name, ...alias })),
   );

@@ -1,7 +1,10 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../../../test/support/eventually.js';
+import { toChatError } from '../../errors/chat-error.js';
+import type { UpstreamCall } from '../upstream-observer.js';
 import { HttpClient } from './http-client.js';
 
 const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
@@ -86,5 +89,67 @@ describe(HttpClient.name, () => {
     await expect(get(controller.signal)).rejects.toMatchObject({ code: 'provider_unavailable' });
     await sleep(20);
     expect(seen).toHaveLength(1);
+  });
+
+  describe('through a tunnel of a proxy', () => {
+    let sockets: Socket[];
+
+    beforeEach(() => {
+      process.env.HTTPS_PROXY = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      sockets = [];
+      server.on('connection', (socket) => sockets.push(socket));
+    });
+    afterEach(async () => {
+      delete process.env.HTTPS_PROXY;
+      await eventually(() => expect(sockets.every(({ destroyed }) => destroyed)).toBe(true));
+    });
+
+    /** @returns what it failed with, and how it was told that it is over */
+    async function failure({ signal = new AbortController().signal, connectMs = 2_000 } = {}) {
+      const closed = jest.fn<UpstreamCall['closed']>();
+      const call = { headers: {}, answered: jest.fn(), dropped: jest.fn(), closed };
+      const observer = { sending: () => call };
+      const options = { method: 'GET', headers: {}, signal, connectMs, observer };
+      const error = await sut.request('https://provider.invalid/', options).catch(toChatError);
+      await eventually(() => expect(closed).toHaveBeenCalledTimes(1));
+      return { error, closed: closed.mock.calls[0]![0] };
+    }
+
+    it.each(['407 Proxy Authentication Required', '403 Forbidden', '503 Service Unavailable'])(
+      'fails when the proxy refuses it with %s, and takes that for no word of the provider',
+      async (status) => {
+        act = (socket) => socket.write(`HTTP/1.1 ${status}\r\ncontent-length: 0\r\n\r\n`);
+        const { error, closed } = await failure();
+        expect([error, closed]).toMatchObject([
+          { code: 'provider_unavailable', message: expect.stringContaining(status.slice(0, 3)) },
+          'provider_unavailable',
+        ]);
+      },
+    );
+
+    it.each([
+      ['the proxy', () => undefined],
+      [
+        'the provider',
+        (socket: Socket, _: number, request: number) =>
+          request === 1 && socket.write('HTTP/1.1 200 Connection established\r\n\r\n'),
+      ],
+    ])('fails when connecting takes too long because of %s', async (_, silence) => {
+      act = silence;
+      const { error, closed } = await failure({ connectMs: 100 });
+      expect([error, closed]).toMatchObject([{ code: 'timeout_connect' }, 'timeout_connect']);
+    });
+
+    it('closes its connection to the proxy at once for somebody who leaves', async () => {
+      const controller = new AbortController();
+      act = () => controller.abort();
+      await failure({ signal: controller.signal });
+      expect(seen).toEqual(['1/1']);
+    });
+
+    it('asks nothing of the proxy for somebody who has left', async () => {
+      await failure({ signal: AbortSignal.abort() });
+      expect(seen).toEqual([]);
+    });
   });
 });

@@ -1,12 +1,11 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { HttpProxyAgent } from 'http-proxy-agent';
-import { HttpsProxyAgent } from 'https-proxy-agent';
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
-import type { TLSSocket } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import { getProxyForUrl } from 'proxy-from-env';
 import { ChatError } from '../../errors/chat-error.js';
 import type { UpstreamCall, UpstreamObserver } from '../upstream-observer.js';
+import { ForwardingAgent, TunnelAgent, type Connecting } from './proxy-agents.js';
 import { refused } from './upstream-error.js';
 
 /** As many connections are kept as there were requests at a time: those are bounded elsewhere. */
@@ -60,7 +59,8 @@ export class HttpClient implements OnApplicationShutdown {
       const target = new URL(url);
       const secure = target.protocol === 'https:';
       const call = observer?.sending(method, target);
-      const request = (secure ? https : http).request(url, {
+      const connecting = new AbortController();
+      const options: https.RequestOptions & Connecting = {
         method,
         headers: {
           'accept-encoding': 'identity',
@@ -69,18 +69,25 @@ export class HttpClient implements OnApplicationShutdown {
           ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
         },
         agent,
-      });
+        connecting: connecting.signal,
+      };
+      const request = (secure ? https : http).request(url, options);
+      const end = (error?: ChatError) => {
+        request.destroy(error);
+        if (!request.socket) connecting.abort(error);
+      };
       // Not by the option `signal`: it destroys the request with an error, which Node emits on a
       // socket without a listener when the body is complete but not yet read.
       const abort = () => {
         call?.dropped();
-        request.destroy();
+        end();
       };
       if (signal.aborted) abort();
       signal.addEventListener('abort', abort);
       request.once('close', () => signal.removeEventListener('abort', abort));
       if (call) report(request, call);
-      limitConnecting(request, connectMs, secure);
+      limitConnecting(request, connectMs, end);
+      rejectTunnelRefusal(request);
       const wasStale = watchReuse(request);
       request.on('response', resolve);
       // Nobody asked for another protocol.
@@ -115,8 +122,8 @@ export class HttpClient implements OnApplicationShutdown {
 
 /** @param proxy its URL; empty for none */
 function createAgent(secure: boolean, proxy: string, options: http.AgentOptions): http.Agent {
-  if (secure) return proxy ? new HttpsProxyAgent(proxy, options) : new https.Agent(options);
-  return proxy ? new HttpProxyAgent(proxy, options) : new http.Agent(options);
+  if (secure) return proxy ? new TunnelAgent(proxy, options) : new https.Agent(options);
+  return proxy ? new ForwardingAgent(proxy, options) : new http.Agent(options);
 }
 
 function report(request: ClientRequest, call: UpstreamCall) {
@@ -133,20 +140,29 @@ function report(request: ClientRequest, call: UpstreamCall) {
   });
 }
 
-function limitConnecting(request: ClientRequest, ms: number, secure: boolean) {
+function limitConnecting(request: ClientRequest, ms: number, end: (error: ChatError) => void) {
   const timer = setTimeout(() => {
     const message = `The provider could not be connected to within ${ms} ms.`;
-    request.destroy(new ChatError('timeout_connect', message));
+    end(new ChatError('timeout_connect', message));
   }, ms);
   const stop = () => clearTimeout(timer);
   request.once('close', stop);
   request.once('socket', (socket) => {
     // One that was kept is connected, and so may be one that came through a proxy.
-    const isConnecting = secure
-      ? (socket as TLSSocket).getFinished() === undefined
-      : socket.connecting;
-    if (isConnecting) socket.once(secure ? 'secureConnect' : 'connect', stop);
+    const isSecure = socket instanceof TLSSocket;
+    const isConnecting = isSecure ? socket.getFinished() === undefined : socket.connecting;
+    if (isConnecting) socket.once(isSecure ? 'secureConnect' : 'connect', stop);
     else stop();
+  });
+}
+
+/** The agent would give the proxy's answer to a CONNECT for the provider's to the request. */
+function rejectTunnelRefusal(request: ClientRequest) {
+  // Emitted before there is a socket; a proxy without a tunnel has no status.
+  request.once('proxyConnect', ({ statusCode }: { statusCode?: number }) => {
+    if (statusCode === undefined || statusCode === 200) return;
+    const message = `The proxy did not connect to the provider: it answered with status ${statusCode}.`;
+    request.destroy(new ChatError('provider_unavailable', message));
   });
 }
 

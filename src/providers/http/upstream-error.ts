@@ -7,14 +7,18 @@ const MIN_KEY_LENGTH = 8;
 
 const MAX_WORDS_LENGTH = 4_000;
 
-/** What a provider's refusal said, in whichever protocol. */
-export interface UpstreamRefusal {
-  status: number;
-  header: (name: string) => string | null | undefined;
+/** A provider's own account of why it refused. */
+export interface RefusalFields {
   message?: string;
   type?: string | null;
   code?: string | null;
   param?: string | null;
+}
+
+/** What a provider's refusal said, in whichever protocol. */
+export interface UpstreamRefusal extends RefusalFields {
+  status: number;
+  header: (name: string) => string | null | undefined;
 }
 
 /** DESIGN's table of provider failures before the first byte, by HTTP status. */
@@ -28,7 +32,7 @@ export function refused({ status, header, message, ...upstream }: UpstreamRefusa
       return new ChatError(
         'provider_rejected',
         message ?? `The provider refused the request with status ${status}.`,
-        { status, upstreamStatus: status, upstream },
+        { status, upstreamStatus: status, retryAfterMs: retryAfterMs(header), upstream },
       );
     case 401:
     case 402:
@@ -40,6 +44,7 @@ export function refused({ status, header, message, ...upstream }: UpstreamRefusa
     case 408:
       return new ChatError('timeout_first_token', 'The provider timed out.', {
         upstreamStatus: status,
+        retryAfterMs: retryAfterMs(header),
       });
     case 429:
       return new ChatError('provider_rate_limited', "The provider's rate limit is reached.", {
@@ -53,6 +58,39 @@ export function refused({ status, header, message, ...upstream }: UpstreamRefusa
         upstreamStatus: status,
         retryAfterMs: retryAfterMs(header),
       });
+  }
+}
+
+/**
+ * What the body of a refusal says: an object or a text under `error`, or all of it where there is none,
+ * as Mistral, FastAPI and older vLLM have it.
+ * @returns undefined where it is no JSON object
+ */
+export function refusalFields(body: string): RefusalFields | undefined {
+  const json = parseObject(body);
+  const said = json?.error ?? json;
+  if (typeof said === 'string') return { message: said };
+  if (!said) return undefined;
+  const {
+    detail,
+    message = detail,
+    type,
+    code,
+    param,
+  } = said as RefusalFields & {
+    detail?: unknown;
+  };
+  // A list of what is wrong, where it comes from a schema.
+  const text = typeof message === 'object' && message ? JSON.stringify(message) : message;
+  return { message: text as string | undefined, type, code, param };
+}
+
+function parseObject(text: string): { error?: unknown } | undefined {
+  try {
+    const json: unknown = JSON.parse(text);
+    return typeof json === 'object' && json ? json : undefined;
+  } catch {
+    return undefined;
   }
 }
 

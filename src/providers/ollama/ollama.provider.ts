@@ -4,7 +4,7 @@ import type { ServiceOf } from '../../config/file/providers.schema.js';
 import type { ChatProvider, ChatRequest, Frame, StreamOptions } from '../chat-provider.js';
 import type { HttpClient, UpstreamRequest } from '../http/http-client.js';
 import { readText, streamLines } from '../http/stream-lines.js';
-import { expectStream, refused, wordsOf } from '../http/upstream-error.js';
+import { expectStream, refusalFields, refused, wordsOf } from '../http/upstream-error.js';
 import { chatParser } from './chat.parser.js';
 import { toOllamaRequest } from './chat-request.js';
 
@@ -49,23 +49,15 @@ export class OllamaProvider implements ChatProvider {
     });
     const status = response.statusCode!;
     if (status < 200 || status > 299) {
+      const said = refusalFields(await readText(response));
       throw refused({
+        ...said,
         status,
         header: (name) => response.headers[name]?.toString(),
-        message: messageOf(await readText(response)),
+        message: wordsOf(said?.message),
       });
     }
     expectStream(response, /^application\/(x-ndjson|jsonl)\b/i);
     return response;
-  }
-}
-
-/** What a refusal's body, `{"error":"…"}`, says. */
-function messageOf(body: string): string | undefined {
-  try {
-    const { error } = JSON.parse(body) as { error?: unknown };
-    return wordsOf(error);
-  } catch {
-    return undefined;
   }
 }

@@ -75,7 +75,7 @@ function streamOf({ stream }: StreamResponse): IncomingMessage {
 function refusesStreamOptions(error: unknown): boolean {
   return (
     error instanceof APIError &&
-    error.status === 400 &&
+    (error.status === 400 || error.status === 422) &&
     /stream_options/.test(`${error.param ?? ''} ${error.message}`)
   );
 }

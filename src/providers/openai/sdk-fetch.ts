@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { HttpClient, UpstreamRequest } from '../http/http-client.js';
 import { readText } from '../http/stream-lines.js';
+import { refusalFields } from '../http/upstream-error.js';
 
 /** A successful answer whose body stays a Node stream: web streams cost more than the parsing. */
 export class StreamResponse extends Response {
@@ -37,6 +38,9 @@ export function sdkFetch(http: HttpClient): typeof fetch {
       ]),
     );
     const text = await readText(message);
-    return new Response(status === 304 ? null : text, { status, headers });
+    // The SDK reads nothing but `error`, and that as an object.
+    const error = refusalFields(text);
+    const body = error ? JSON.stringify({ error }) : text;
+    return new Response(status === 304 ? null : body, { status, headers });
   };
 }

@@ -78,6 +78,9 @@ export const refusals: Record<string, Scenario> = {
   ...Object.fromEntries(statuses),
   ...Object.fromEntries(waits),
   'status-400-key': (x) => x.error(400, invalid(`No such key: ${keyOf(x)}.`, null, null)),
+  'status-400-flat': (x) => x.json(400, { object: 'error', ...ERRORS[400]!(x) }),
+  'status-400-string': (x) => x.json(400, { error: ERRORS[400]!(x).message }),
+  'status-400-detail': (x) => x.json(400, { detail: ERRORS[400]!(x).message }),
   'status-400-gzip': (x) => {
     const body = gzipSync(JSON.stringify(x.wire.errorBody(400, ERRORS[400]!(x))));
     x.respond(400, body, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
