@@ -106,6 +106,13 @@ describeWith('chromium', 'what the playground tells of failures', () => {
     }
   });
 
+  it('says where models are chosen that they can’t be listed', async () => {
+    await sut.page.route('**/v1/models', (route) => route.fulfill({ status: 502 }));
+    await sut.load();
+    const label = sut.page.locator('#model option', { hasText: 'the others can’t be listed' });
+    await label.waitFor({ state: 'attached' });
+  });
+
   it('looks for a server that is gone, and tells that it does', async () => {
     const proxy = await startProxy(server.port);
     const other = await Playground.open(browser, proxy.url);
@@ -130,6 +137,8 @@ describeWith('chromium', 'what the playground tells of failures', () => {
       await dialog.getByRole('button', { name: 'Use this key' }).click();
     };
     await dialog.getByText('This server answers only with an API key.').waitFor();
+    await use('schlüssel');
+    expect(await dialog.isVisible()).toBe(true);
     await use('wrong');
     await dialog.getByText('This server answers only with an API key.').waitFor();
     await use('secret');

@@ -230,6 +230,7 @@ async function loadModels() {
   } catch (error) {
     const { title } = wordsFor(error instanceof ApiError ? error.code : 'unreachable');
     announce(title);
+    if (models.length === 0) composer.offerNone();
     if (isAboutKey(error)) await enterKey('This server answers only with an API key.');
   }
 }

@@ -102,6 +102,11 @@ export class Composer extends EventTarget {
     this.model = model;
   }
 
+  /** Which models there are can't be known. */
+  offerNone() {
+    this.#model.options[0]?.replaceChildren('Default model (the others can’t be listed)');
+  }
+
   #escape() {
     if (!this.#editing.hidden) this.dispatchEvent(new Event('keep'));
     else if (this.#isAnswering) this.dispatchEvent(new Event('stop'));
