@@ -66,6 +66,9 @@ describeWith('chromium', 'what the playground tells of failures', () => {
     expect(remedy[0]).toMatch(/^Ask again in [67] s$/);
     const again = sut.page.locator('.failure button');
     expect(await again.isDisabled()).toBe(true);
+    await sut.page.getByText('Ask again in 5 s').waitFor();
+    await sut.page.reload();
+    expect(await again.innerText()).toMatch(/^Ask again in [345] s$/);
     await sut.page.getByRole('button', { name: 'Ask again', exact: true }).click();
     expect((await failure()).title).toBe('The model is busy');
   });
