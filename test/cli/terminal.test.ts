@@ -129,6 +129,15 @@ describeWith('script', 'sluice chat at a terminal', () => {
     expect(cli.out).not.toContain('\u001b');
   });
 
+  it('lets no failure control the terminal', async () => {
+    upstream.script('rude', (exchange) =>
+      exchange.error(400, { message: `no\u001b]0;owned${BELL}`, code: 'rude' }),
+    );
+    const cli = start(['-m', 'rude', 'hi'], { NO_COLOR: '1' });
+    expect(await cli.exited).toBe(1);
+    expect(cli.out).toContain('no]0;owned (rude)');
+  });
+
   it('lets no model control the terminal', async () => {
     upstream.script('hostile', (exchange) => {
       exchange.role();

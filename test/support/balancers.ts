@@ -28,6 +28,7 @@ export async function startNginx(ports: readonly [number, number]): Promise<Bala
     ['pid /tmp/nginx.pid', `daemon off; pid ${directory}/pid`],
     ['worker_processes auto', 'worker_processes 1'],
     ['worker_connections 16384', 'worker_connections 1024'],
+    ['worker_rlimit_nofile 65536', 'worker_rlimit_nofile 1024'],
     ['http {', `http { ${temporary}`],
   ]);
   await edit(join(directory, 'tls/sluice.conf'), [['listen 8443', `listen 127.0.0.1:${tlsPort}`]]);

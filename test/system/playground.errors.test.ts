@@ -66,6 +66,9 @@ describeWith('chromium', 'what the playground tells of failures', () => {
     expect(remedy[0]).toMatch(/^Ask again in [67] s$/);
     const again = sut.page.locator('.failure button');
     expect(await again.isDisabled()).toBe(true);
+    await sut.page.getByText('Ask again in 5 s').waitFor();
+    await sut.page.reload();
+    expect(await again.innerText()).toMatch(/^Ask again in [345] s$/);
     await sut.page.getByRole('button', { name: 'Ask again', exact: true }).click();
     expect((await failure()).title).toBe('The model is busy');
   });
@@ -106,6 +109,13 @@ describeWith('chromium', 'what the playground tells of failures', () => {
     }
   });
 
+  it('says where models are chosen that they can’t be listed', async () => {
+    await sut.page.route('**/v1/models', (route) => route.fulfill({ status: 502 }));
+    await sut.load();
+    const label = sut.page.locator('#model option', { hasText: 'the others can’t be listed' });
+    await label.waitFor({ state: 'attached' });
+  });
+
   it('looks for a server that is gone, and tells that it does', async () => {
     const proxy = await startProxy(server.port);
     const other = await Playground.open(browser, proxy.url);
@@ -130,6 +140,8 @@ describeWith('chromium', 'what the playground tells of failures', () => {
       await dialog.getByRole('button', { name: 'Use this key' }).click();
     };
     await dialog.getByText('This server answers only with an API key.').waitFor();
+    await use('schlüssel');
+    expect(await dialog.isVisible()).toBe(true);
     await use('wrong');
     await dialog.getByText('This server answers only with an API key.').waitFor();
     await use('secret');

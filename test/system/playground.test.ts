@@ -153,6 +153,45 @@ describeWith('chromium', 'the playground', () => {
     expect(generation().closedEarly).toBe(true);
   });
 
+  it('stops after a reload what could not be told to stop before', async () => {
+    await sut.ask('text_tokens-5000_ms-10');
+    await sut.until(50);
+    await sut.switchNetwork();
+    await sut.page.getByText('The network is off.').waitFor();
+    await sut.page.getByRole('button', { name: 'Stop' }).click();
+    expect((await sut.ended()).status).toBe('stopped');
+    expect(generation().finished).toBe(false);
+    await sut.page.reload();
+    await generation().closed;
+    expect(generation().closedEarly).toBe(true);
+    expect((await sut.ended()).status).toBe('stopped');
+  });
+
+  it.each([
+    ['a browser that says so', { isComposing: true }],
+    ['Safari, which has ended it before', { keyCode: 229 }],
+  ])('sends no word that is still composed, in %s', async (_browser, how) => {
+    await sut.page.fill('#message', 'にほ');
+    await sut.page.dispatchEvent('#message', 'keydown', { key: 'Enter', ...how });
+    expect(await sut.page.locator('#message').inputValue()).toBe('にほ');
+  });
+
+  it('works on beside a conversation that it can’t show', async () => {
+    await sut.page.evaluate(() => {
+      const answer = { status: 'done', toolCalls: [null] };
+      const kept = {
+        id: 'old',
+        title: 'old',
+        updatedAt: 9e12,
+        turns: [{ question: 'hi', answer }],
+      };
+      localStorage.setItem('sluice.conversation.old', JSON.stringify(kept));
+    });
+    await sut.load();
+    await sut.ask('demo/echo', 'still here');
+    await sut.page.locator('.markdown', { hasText: 'still here' }).waitFor();
+  });
+
   it('goes on where it was after its network was switched off', async () => {
     await sut.ask('text_tokens-200_ms-20');
     await sut.until(100);

@@ -23,10 +23,12 @@ const INTERPRETERS: Record<Snippet['language'], [string, ...string[]]> = {
   python: ['python3', '-'],
 };
 
-/** The snippets of the section "Use it", numbered within their headings. */
-function snippets(): Snippet[] {
-  const section = /\n## Use it\n(.*?)\n## /s.exec(readFileSync('README.md', 'utf8'))![1]!;
-  return section.split('\n### ').flatMap((part) => {
+const README = readFileSync('README.md', 'utf8');
+const USE_IT = /\n## Use it\n(.*?)\n## /s.exec(README)![1]!;
+
+/** The snippets of a part, numbered within their headings. */
+function snippetsOf(text: string): Snippet[] {
+  return text.split(/\n###? /).flatMap((part) => {
     const heading = part.slice(0, part.indexOf('\n'));
     return [...part.matchAll(/^```(js|sh|python)\n(.*?)^```$/gms)].map(
       ([, language, code], at): Snippet => ({
@@ -64,7 +66,11 @@ async function run({ language, code }: Snippet, port: number) {
   return { code: await ended, out, err };
 }
 
-const ALL = snippets();
+const ALL = snippetsOf(USE_IT);
+/** Those of the other sections that ask a server something, and start none. */
+const REQUESTS = snippetsOf(README.replace(USE_IT, '')).filter(
+  ({ language, code }) => language === 'sh' && code.startsWith('curl'),
+);
 
 describe('the snippets of the README', () => {
   let server: Instance;
@@ -73,7 +79,7 @@ describe('the snippets of the README', () => {
 
   beforeAll(async () => {
     server = await startInstance({});
-    for (const snippet of ALL) {
+    for (const snippet of [...ALL, ...REQUESTS]) {
       if (!missing(snippet)) runs.set(snippet, run(snippet, server.port));
     }
     await Promise.allSettled(runs.values());
@@ -97,6 +103,17 @@ describe('the snippets of the README', () => {
       const printed = out.replaceAll('\n', '');
       if (snippet.code.includes('console.log(message')) expect(printed).toContain(question);
       else expect(printed).toBe(answerTo(question, Object.keys(DEMO_MODELS)).replaceAll('\n', ''));
+    });
+  }
+
+  for (const snippet of REQUESTS) {
+    const reason = missing(snippet);
+    const title = `are answered: ${snippet.title}${reason ? ` (skipped: ${reason})` : ''}`;
+    (reason ? it.skip : it)(title, async () => {
+      const { code, out } = await runs.get(snippet)!;
+      expect(code).toBe(0);
+      expect(out).toMatch(/^(event: start|\{"object":)/m);
+      expect(out).not.toContain('"error"');
     });
   }
 });

@@ -52,6 +52,7 @@ export class Answer {
   async *events(): AsyncGenerator<AnswerEvent> {
     let lostAt: number | undefined;
     for (let attempt = 0; !this.isLeft(); attempt += 1) {
+      let problem: Error | undefined;
       try {
         for await (const event of this.connect()) {
           if (lostAt !== undefined) this.notify('Back again.');
@@ -63,8 +64,11 @@ export class Answer {
         }
       } catch (error) {
         if (this.isLeft()) return;
-        const isOver = lostAt !== undefined && performance.now() - lostAt > GRACE_SECONDS * 1000;
-        if (isOver || !this.canResume(error)) throw error;
+        if (!this.canResume(error, lostAt !== undefined)) throw error;
+        problem = error as Error;
+      }
+      if (lostAt !== undefined && performance.now() - lostAt > GRACE_SECONDS * 1000) {
+        throw problem ?? new Error('the answer breaks off again and again');
       }
       if (lostAt === undefined) this.notify('The connection is lost. Resuming …');
       lostAt ??= performance.now();
@@ -107,8 +111,14 @@ export class Answer {
       const response = await this.request(
         AbortSignal.any([connection.signal, this.leaving.signal]),
       );
+      const runId = response.headers.get('sluice-run-id');
+      if (runId === null) {
+        // What would be a 503 is a 200 for EventSource, which asks again only after that.
+        const message = 'The server does not have the answer at hand.';
+        throw new Refusal(response.status, `http_${response.status}`, message, true);
+      }
       this.isConnected = true;
-      this.onRunId(response.headers.get('sluice-run-id') ?? '');
+      this.onRunId(runId);
       const events: SseEvent[] = [];
       const decoder = new SseDecoder((event) => events.push(event));
       for await (const bytes of response.body ?? []) {
@@ -143,8 +153,10 @@ export class Answer {
     });
   }
 
-  private canResume(error: unknown): boolean {
-    if (error instanceof Refusal) return this.isConnected && error.retryable;
-    return this.isConnected || LOST.includes(causeOf(error));
+  /** @param isAgain whether an earlier request was lost, so that the run may be there */
+  private canResume(error: unknown, isAgain: boolean): boolean {
+    const mayRun = this.isConnected || isAgain;
+    if (error instanceof Refusal) return mayRun && error.retryable;
+    return mayRun || LOST.includes(causeOf(error));
   }
 }

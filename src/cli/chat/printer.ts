@@ -1,4 +1,5 @@
 import type { RunEvent } from '../../runs/entry.js';
+import { withoutControls } from '../controls.js';
 import type { AnswerEvent } from './answer.js';
 
 export interface Printer {
@@ -6,10 +7,6 @@ export interface Printer {
   /** Leaves the cursor where the next line begins. */
   end(): void;
 }
-
-/** What a model could change a terminal with, except line ends and tabs. */
-// eslint-disable-next-line no-control-regex -- they are what is looked for
-const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 
 /** Every event as a line of JSON. */
 export class JsonPrinter implements Printer {
@@ -60,7 +57,7 @@ export class TextPrinter implements Printer {
   }
 
   private write(kind: 'text' | 'aside', content: string) {
-    let text = this.half + (this.isTerminal ? content.replace(CONTROLS, '') : content);
+    let text = this.half + (this.isTerminal ? withoutControls(content) : content);
     [this.half] = /[\ud800-\udbff]?$/.exec(text)!;
     text = text.slice(0, text.length - this.half.length);
     if (text === '') return;

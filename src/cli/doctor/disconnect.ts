@@ -30,7 +30,7 @@ export async function disconnectFinding(server: Server): Promise<Finding> {
   const finding = { id: 'disconnect', measured } as const;
   if (flowing === 'unknown' || silent === 'unknown') {
     const summary =
-      'It could not be told when a disconnect reaches the server: its answers came from other instances.';
+      'It could not be told when a disconnect reaches the server: its answers came from other instances, or not at all.';
     return { ...finding, verdict: 'warning', summary };
   }
   if (flowing === 'never') {
@@ -68,8 +68,9 @@ async function leave(server: Server, everyMs: number): Promise<Seen> {
     probe.leave();
   }
   const leftAt = performance.now();
+  const looksBefore = looks.length;
   await lookUntil(leftAt + WAIT_MS, () => typeof looks.at(-1)?.closedAfterMs === 'number');
-  const last = looks.at(-1);
+  const last = looks.slice(looksBefore).at(-1);
   if (!last) return 'unknown';
   if (last.closedAfterMs === null) return 'never';
   // The quickest answer tells best when the probe began.

@@ -30,6 +30,10 @@ export function heartbeatsFinding({ arrivals }: Recording): Finding {
   if (heldMs === null) {
     return { ...finding, verdict: 'problem', summary: 'No heartbeat comes through.' };
   }
+  if (arrivals.length < sent) {
+    const summary = `Only ${arrivals.length} of ${sent} heartbeats come through.`;
+    return { ...finding, verdict: 'problem', summary };
+  }
   if (heldMs > LATE_MS) {
     const summary = `Heartbeats are held back for up to ${time(heldMs)}: they keep no connection open behind whatever holds them.`;
     return { ...finding, verdict: 'problem', summary };
@@ -56,6 +60,11 @@ export function silenceFinding(
   const finding = { id: 'silence', measured } as const;
   if (ending === 'dead') {
     const summary = `A connection that is silent for ${time(forMs)} is dead, and nobody says so: something forgets it.`;
+    if (forMs > ownMs && heartbeats.verdict === 'ok' && flow.ending === 'complete') {
+      const seconds = Math.ceil(ownMs / 1_000);
+      const hint = `Sluice is silent for ${time(ownMs)} at the most: --max-silence ${seconds} tells whether that is too long.`;
+      return { ...finding, verdict: 'warning', summary: `${summary} ${hint}` };
+    }
     return { ...finding, verdict: 'problem', summary };
   }
   if (cutMs === null) {

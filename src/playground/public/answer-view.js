@@ -149,7 +149,7 @@ function pretty(json) {
 function whatNow(policy) {
   if (policy === 'cancel') return 'The server has stopped the answer, as you set it.';
   if (policy === 'continue') return 'The server goes on writing, and keeps it for you.';
-  return 'The server goes on writing, and waits two minutes for you.';
+  return 'The server goes on writing, and waits for you, for up to two minutes.';
 }
 
 /** @param {Answer} answer */

@@ -8,9 +8,10 @@ import { randomId } from './random-id.js';
  * @typedef {object} Failure
  * @property {string} code
  * @property {string} message
- * @property {number} [retryAfterMs]
+ * @property {number} [retryAt] before which it would be in vain, in milliseconds since 1970
  *
  * @typedef {object} ToolCall
+ * @property {number} index the provider's own number of it
  * @property {string} name
  * @property {string} arguments JSON, as far as it came
  *
@@ -24,6 +25,7 @@ import { randomId } from './random-id.js';
  * @property {string} reasoning
  * @property {string} refusal
  * @property {ToolCall[]} toolCalls
+ * @property {boolean} [isStopDue] the server may not have heard yet that it was stopped
  * @property {number} resumes how often the connection was found again
  * @property {string} [finishReason]
  * @property {Usage | null} [usage]
@@ -59,6 +61,13 @@ export function newAnswer({ model, policy, system }) {
  */
 export function applyEvent(answer, { type, data }) {
   const event = /** @type {RunEvent} */ ({ type, data: JSON.parse(data) });
+  if (answer.status === 'stopped') {
+    // The model may have come to its end meanwhile, but what is kept of the answer has not.
+    if (event.type === 'done' || event.type === 'cancelled' || event.type === 'error') {
+      answer.usage = event.data.usage;
+    }
+    return;
+  }
   switch (event.type) {
     case 'start':
       answer.model = event.data.model;
@@ -74,8 +83,10 @@ export function applyEvent(answer, { type, data }) {
       break;
     case 'tool_call': {
       const { index, name = '', arguments: json } = event.data;
-      const call = answer.toolCalls[index] ?? { name: '', arguments: '' };
-      answer.toolCalls[index] = { name: call.name + name, arguments: call.arguments + json };
+      let call = answer.toolCalls.find((one) => one.index === index);
+      if (!call) answer.toolCalls.push((call = { index, name: '', arguments: '' }));
+      call.name += name;
+      call.arguments += json;
       break;
     }
     case 'done':

@@ -40,6 +40,7 @@ export class Answering extends EventTarget {
       request: requestOf(conversation, turn),
       policy: answer.policy,
       cursor: answer.cursor,
+      isStopping: answer.status === 'stopped',
       onEvent: (event) => this.#take(event),
       onConnection: (connection) => this.#connect(connection),
     });
@@ -57,6 +58,7 @@ export class Answering extends EventTarget {
     } catch (error) {
       if (this.answer.status === 'pending') this.#fail(error);
     }
+    this.answer.isStopDue = false;
     this.#save();
     this.dispatchEvent(new Event('end'));
   }
@@ -65,19 +67,17 @@ export class Answering extends EventTarget {
   stop() {
     if (this.answer.status !== 'pending') return;
     this.answer.status = 'stopped';
+    this.answer.isStopDue = this.answer.cursor.runId !== '';
     this.#save();
     this.dispatchEvent(new Event('change'));
-    // Where that does not reach the server, the next connection tells it.
+    // Where that does not reach the server, the next connection tells it, after a reload too.
     this.#stream.stop().catch(() => undefined);
   }
 
   /** @param {import('./sse.js').ServerEvent} event */
   #take(event) {
     const { answer } = this;
-    if (GENERATED.has(event.type)) {
-      if (answer.status === 'stopped') return;
-      this.#meter.token();
-    }
+    if (GENERATED.has(event.type) && answer.status === 'pending') this.#meter.token();
     applyEvent(answer, event);
     const now = performance.now();
     if (now - this.#savedAt > SAVE_MS) {
@@ -115,6 +115,10 @@ export class Answering extends EventTarget {
     const { code, message, retryAfterMs } =
       error instanceof ApiError ? error : new ApiError('internal', String(error));
     this.answer.status = 'failed';
-    this.answer.failure = { code, message, retryAfterMs };
+    this.answer.failure = {
+      code,
+      message,
+      ...(retryAfterMs !== undefined && { retryAt: Date.now() + retryAfterMs }),
+    };
   }
 }

@@ -60,6 +60,18 @@ function showSidebar() {
 
 /** @param {Conversation} conversation */
 function open(conversation) {
+  try {
+    show(conversation);
+  } catch (error) {
+    // Another version of the page may have kept it in another form.
+    console.warn(error);
+    announce('This conversation can’t be shown.');
+    show(newConversation(preferences));
+  }
+}
+
+/** @param {Conversation} conversation */
+function show(conversation) {
   current = conversation;
   keepTurns();
   composer.model = conversation.model;
@@ -134,8 +146,9 @@ function answer(conversation, turn) {
   );
   answering.addEventListener('end', () => end(answering));
   void answering.run();
-  if (conversation === current) composer.isAnswering = true;
   showSidebar();
+  if (!isAnswering(conversation)) return;
+  if (conversation === current) composer.isAnswering = true;
   announce('The answer is being written.');
 }
 
@@ -217,6 +230,7 @@ async function loadModels() {
   } catch (error) {
     const { title } = wordsFor(error instanceof ApiError ? error.code : 'unreachable');
     announce(title);
+    if (models.length === 0) composer.offerNone();
     if (isAboutKey(error)) await enterKey('This server answers only with an API key.');
   }
 }
@@ -277,7 +291,7 @@ setUpThemeButton(preferences);
 open(conversations.list()[0] ?? current);
 for (const conversation of conversations.list()) {
   const turn = conversation.turns.at(-1);
-  if (turn?.answer.status === 'pending') answer(conversation, turn);
+  if (turn?.answer.status === 'pending' || turn?.answer.isStopDue) answer(conversation, turn);
 }
 composer.focus();
 performance.mark('interactive');

@@ -22,9 +22,12 @@ export class Composer extends EventTarget {
       this.#submit();
     });
     this.#message.addEventListener('keydown', (event) => {
+      // Both keys also end the writing of a word in scripts that are composed, and Safari has ended it
+      // before it tells of the key: https://bugs.webkit.org/show_bug.cgi?id=165004
+      // eslint-disable-next-line @typescript-eslint/no-deprecated -- nothing else tells it there
+      if (event.isComposing || event.keyCode === 229) return;
       if (event.key === 'Escape') this.#escape();
-      // Enter also ends the writing of a word in scripts that are composed.
-      if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+      if (event.key !== 'Enter' || event.shiftKey) return;
       event.preventDefault();
       if (!this.#isAnswering) this.#submit();
     });
@@ -97,6 +100,11 @@ export class Composer extends EventTarget {
       h('option', { value: OTHER }, 'Another model…'),
     );
     this.model = model;
+  }
+
+  /** Which models there are can't be known. */
+  offerNone() {
+    this.#model.options[0]?.replaceChildren('Default model (the others can’t be listed)');
   }
 
   #escape() {

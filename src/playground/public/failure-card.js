@@ -6,22 +6,21 @@ import { wordsFor } from './error-words.js';
  * @param {import('./answer.js').Failure} failure
  * @param {{ onAgain: () => void, onKey: () => void }} remedies
  */
-export function failureCard({ code, message, retryAfterMs }, { onAgain, onKey }) {
+export function failureCard({ code, message, retryAt }, { onAgain, onKey }) {
   const { title, advice, remedy } = wordsFor(code);
   const text = h('div', {}, h('h3', {}, title), h('p', {}, advice));
   text.append(h('p', { className: 'details' }, h('code', {}, code), ` ${message}`));
-  if (remedy === 'again') text.append(againButton(onAgain, retryAfterMs));
+  if (remedy === 'again') text.append(againButton(onAgain, retryAt));
   if (remedy === 'key') text.append(button('Enter a key', onKey));
   return h('div', { className: 'failure' }, icon('warning'), text);
 }
 
 /**
  * @param {() => void} onAgain
- * @param {number} [afterMs] before which it would be in vain
+ * @param {number} [readyAt] before which it would be in vain
  */
-function againButton(onAgain, afterMs = 0) {
+function againButton(onAgain, readyAt = 0) {
   const again = button('Ask again', onAgain);
-  const readyAt = Date.now() + afterMs;
   const count = () => {
     const seconds = Math.ceil((readyAt - Date.now()) / 1000);
     again.disabled = seconds > 0;

@@ -26,6 +26,7 @@ const TERMINALS = new Set(['done', 'cancelled', 'error']);
  * @property {import('./api.js').ChatRequest} request
  * @property {string} policy what becomes of the run while nobody views it
  * @property {RunCursor} cursor is kept up to date
+ * @property {boolean} [isStopping] it was stopped before a reload, and the server may not know
  * @property {(event: ServerEvent) => void} onEvent every event of the run once, in order
  * @property {(connection: Connection) => void} onConnection
  */
@@ -34,12 +35,15 @@ const TERMINALS = new Set(['done', 'cancelled', 'error']);
 export class RunStream {
   #options;
   #ended = false;
-  #isStopping = false;
+  #isStopping;
+  /** Whether a connection broke before it named a run: there may be one. */
+  #mayRun = false;
   #retryMs = FIRST_WAIT_MS;
 
   /** @param {RunStreamOptions} options */
   constructor(options) {
     this.#options = options;
+    this.#isStopping = options.isStopping ?? false;
   }
 
   /**
@@ -58,6 +62,8 @@ export class RunStream {
         failures = 0;
       }
       onConnection('connecting');
+      /** @type {unknown} */
+      let problem;
       try {
         await this.#connect(() => {
           reachedAt = performance.now();
@@ -65,10 +71,12 @@ export class RunStream {
         });
       } catch (error) {
         if (!this.#canMend(error)) throw error;
+        problem = error;
       }
       if (this.#ended || (this.#isStopping && !cursor.runId)) return;
       if (!api.network.isOn) continue;
       if (performance.now() - reachedAt > GIVE_UP_MS) {
+        if (problem instanceof ApiError) throw problem;
         throw new ApiError('unreachable', 'The server could not be reached for five minutes.');
       }
       const ms = Math.min(this.#retryMs * 2 ** failures, LONGEST_WAIT_MS);
@@ -99,9 +107,14 @@ export class RunStream {
     let watch = setTimeout(giveUp, SILENCE_MS);
     try {
       const response = await this.#open(silence.signal);
+      const runId = response.headers.get('Sluice-Run-Id');
+      // What would be a 503 is a 200 for EventSource, which asks again only after that.
+      if (runId === null) {
+        throw new ApiError('store_unavailable', 'The answer can’t be found now.', { status: 503 });
+      }
       onAlive();
-      cursor.runId = response.headers.get('Sluice-Run-Id') ?? cursor.runId;
-      if (this.#isStopping && cursor.runId) await api.cancel(cursor.runId);
+      cursor.runId = runId;
+      if (this.#isStopping) await api.cancel(cursor.runId);
       onConnection('open');
       const parser = new EventParser(cursor.lastEventId);
       for await (const events of readEvents(response, parser)) {
@@ -140,13 +153,14 @@ export class RunStream {
   }
 
   /**
-   * Whether another attempt may help by itself: a broken connection, or something in front of the
-   * server that had a bad moment while a run was resumed.
+   * Whether another attempt may help by itself: a broken connection, or a bad moment of the server
+   * while a run was resumed, or of something in front of it while one may go on. That one the key finds.
    * @param {unknown} error
    */
   #canMend(error) {
-    if (!(error instanceof ApiError)) return true;
-    return this.#options.cursor.lastEventId !== '' && error.status >= 500;
+    if (!(error instanceof ApiError)) return (this.#mayRun = true);
+    if (error.status < 500) return false;
+    return this.#options.cursor.lastEventId !== '' || (this.#mayRun && error.code === 'http');
   }
 }
 
