@@ -67,7 +67,11 @@ async function show(
     emitEach((batch) => {
       if (batch.length === 0) return HEARTBEAT;
       if (batch.length > 1 || isTerminal(batch[0]!)) joinWrites(response);
-      const events = batch.flatMap((entry) => toEvent(entry, viewer.run) ?? []);
+      const events: MessageEvent[] = [];
+      for (const entry of batch) {
+        const event = toEvent(entry, viewer.run);
+        if (event) events.push(event);
+      }
       if (events.length > 0) viewer.wrote();
       return events;
     }),

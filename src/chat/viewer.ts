@@ -1,7 +1,7 @@
 import type { Response } from 'express';
 import { Observable, Subscription, type Subscriber } from 'rxjs';
 import type { ChatError } from '../errors/chat-error.js';
-import { contentOf, failed, isTerminal, type Entry, type Terminal } from '../runs/entry.js';
+import { failed, isTerminal, type Entry, type Terminal } from '../runs/entry.js';
 import type { Run } from '../runs/run.js';
 import { writeWholeChunks } from '../http/whole-chunks.js';
 import { isClientGone, onClientGone } from './client-gone.js';
@@ -9,8 +9,11 @@ import { isClientGone, onClientGone } from './client-gone.js';
 /** A viewer hands over about this much and waits until the response took it, in characters. */
 const BATCH_LENGTH = 65_536;
 
-/** What an entry costs on the wire beside its content, in characters. */
-const ENTRY_OVERHEAD = 64;
+/** What an entry takes up at the least, in characters. */
+const MIN_ENTRY_LENGTH = 64;
+
+/** What waits for it runs when all is done that is going on now, such as reading a packet. */
+const SOON = Promise.resolve();
 
 export interface ViewerOptions {
   /** Silence after which the client is shown that the connection lives, in milliseconds. */
@@ -93,6 +96,7 @@ export class Viewer {
   async finished(): Promise<Terminal | undefined> {
     await this.until(() => this.terminal !== undefined);
     this.release();
+    this.dropIfStalled();
     return this.terminal;
   }
 
@@ -112,7 +116,7 @@ export class Viewer {
 
   private pump(subscriber: Subscriber<readonly Entry[]>) {
     const { response } = this;
-    const { heartbeatMs, writeTimeoutMs } = this.options;
+    const { heartbeatMs } = this.options;
     /** Whether a pull is to come: after what is ready now, so that it is joined. */
     let isPulling = true;
 
@@ -147,35 +151,38 @@ export class Viewer {
     this.holding.add(() => subscriber.complete());
 
     writeWholeChunks(response);
-    // Node counts every byte that the client takes as activity, also within one write.
-    response.setTimeout(writeTimeoutMs, () => {
-      if (response.writableLength > 0) response.destroy();
-    });
+    this.dropIfStalled();
     this.onActivity = () => {
       if (isPulling) return;
       isPulling = true;
-      process.nextTick(pull);
+      void SOON.then(pull);
     };
     pull();
   }
 
+  /** Node counts every byte that the client takes as activity, also within one write. */
+  private dropIfStalled() {
+    const { response, options } = this;
+    response.setTimeout(options.writeTimeoutMs, () => {
+      if (response.writableLength > 0) response.destroy();
+    });
+  }
+
   private nextBatch(): readonly Entry[] {
-    const { entries, terminal } = this.run.log;
+    const { log } = this.run;
+    const { entries } = log;
     const start = this.cursor;
     if (this.dismissal) return [{ ...this.dismissal, seq: start }];
-    // A run that was lost can have shown more than was kept of it.
-    if (terminal && start >= entries.length) return [{ ...terminal, seq: start }];
+    if (start >= entries.length) {
+      const { terminal } = log;
+      // A run that was lost can have shown more than was kept of it.
+      return terminal ? [{ ...terminal, seq: start }] : [];
+    }
     let length = 0;
     while (this.cursor < entries.length && length < BATCH_LENGTH) {
-      length += lengthOf(entries[this.cursor]!);
+      length += Math.max(entries[this.cursor]!.size ?? 0, MIN_ENTRY_LENGTH);
       this.cursor += 1;
     }
     return entries.slice(start, this.cursor);
   }
-}
-
-/** About how many characters an entry becomes. */
-function lengthOf(entry: Entry): number {
-  const content = entry.type === 'delta' ? JSON.stringify(entry.data) : contentOf(entry);
-  return ENTRY_OVERHEAD + content.length;
 }

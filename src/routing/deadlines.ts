@@ -1,20 +1,18 @@
-import {
-  Observable,
-  switchMap,
-  takeUntil,
-  throwError,
-  timer,
-  type MonoTypeOperatorFunction,
-} from 'rxjs';
+import { Observable, type MonoTypeOperatorFunction } from 'rxjs';
 import { ChatError } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
 import { hasContent } from '../providers/chunk.js';
 
 /** Fails a generation that is not over after so many milliseconds. */
 export function totalDeadline<T>(ms: number): MonoTypeOperatorFunction<T> {
-  const message = `The answer took over ${ms} ms.`;
-  const over = throwError(() => new ChatError('timeout_total', message));
-  return takeUntil(timer(ms).pipe(switchMap(() => over)));
+  return (source) =>
+    new Observable((subscriber) => {
+      const timer = setTimeout(() => {
+        subscriber.error(new ChatError('timeout_total', `The answer took over ${ms} ms.`));
+      }, ms);
+      subscriber.add(() => clearTimeout(timer));
+      source.subscribe(subscriber);
+    });
 }
 
 /**

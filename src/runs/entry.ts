@@ -35,12 +35,12 @@ export interface Failure {
   usage: Usage | null;
 }
 
-/** A chunk on its way to OpenAI's clients: upstream's own JSON, or what had to be changed. */
-export type OutputChunk = string | ChatCompletionChunk;
-
 /** What an event becomes in the log: the event and the chunks that travel with it. */
 export type Draft = RunEvent & {
-  chunks?: readonly OutputChunk[];
+  /** The JSON of chunks for OpenAI's clients: upstream's own, where nothing in it had to change. */
+  chunks?: readonly string[];
+  /** About what it takes up on the wire, in characters. */
+  size?: number;
   /** On `done`: the chunk that gets the usage, for clients that asked for it. */
   usageChunk?: ChatCompletionChunk;
 };

@@ -2,18 +2,20 @@ import { randomBytes } from 'node:crypto';
 import {
   catchError,
   concat,
-  concatMap,
-  concatWith,
   defer,
-  delay,
+  finalize,
   ignoreElements,
   lastValueFrom,
-  merge,
+  map,
   NEVER,
   Observable,
   of,
+  race,
+  reduce,
   ReplaySubject,
   share,
+  Subject,
+  switchMap,
   take,
   takeUntil,
   tap,
@@ -83,6 +85,10 @@ export class LocalRun implements Run {
 
   /** A value and not an event, so that a stop before the first viewer counts. */
   private readonly stop = new ReplaySubject<Terminal>(1);
+  /** Emits when upstream took too long to end what has its finish reasons. */
+  private readonly overdue = new Subject<void>();
+  private opening?: NodeJS.Timeout;
+  private ending?: NodeJS.Timeout;
   private readonly transcriber: Transcriber;
   /** The run as it goes on, whoever views it. */
   private readonly course: Observable<Draft>;
@@ -108,26 +114,27 @@ export class LocalRun implements Run {
     })));
     const generating = defer(() => {
       this.startedAt = new Date();
+      this.opening = setTimeout(() => log.open(), commitAfterMs);
       return admitted ? concat(admitted, generation.frames) : generation.frames;
     }).pipe(
+      takeUntil(this.overdue),
       // Tokens go from here straight to the log: what follows decides about the run's end alone.
-      tap((frame) => this.record(frame)),
-      ignoreElements(),
-      takeUntil(transcriber.finished.pipe(delay(USAGE_WAIT_MS))),
-      concatWith(defer(() => of(transcriber.end()))),
+      reduce((_: unknown, frame: Frame) => this.record(frame), undefined),
+      map(() => transcriber.end()),
       catchError((error: unknown) => of(this.endOf(toChatError(error)))),
+      finalize(() => {
+        clearTimeout(this.opening);
+        clearTimeout(this.ending);
+      }),
     );
-    const opening = timer(commitAfterMs).pipe(
-      tap(() => log.open()),
-      ignoreElements(),
-    );
-    const graceOver = after(graceMs).pipe(
-      tap(() => stop.next(cancelled())),
-      ignoreElements(),
-    );
-    this.course = merge(stop, generating, opening).pipe(
+    const graceOver = () =>
+      after(graceMs).pipe(
+        tap(() => stop.next(cancelled())),
+        ignoreElements(),
+      );
+    this.course = race(stop, generating).pipe(
       take(1),
-      concatMap((terminal) => this.settle(terminal)),
+      switchMap((terminal) => this.settle(terminal)),
       tap({
         next: () => (this.endedAt = new Date()),
         // Viewers have their end by now.
@@ -138,7 +145,7 @@ export class LocalRun implements Run {
         connector: () => log,
         resetOnComplete: false,
         resetOnError: false,
-        resetOnRefCountZero: () => graceOver,
+        resetOnRefCountZero: graceOver,
       }),
     );
     this.activity = new Observable((viewer) => {
@@ -209,7 +216,8 @@ export class LocalRun implements Run {
   /** @throws {ChatError} when the output is too long, or can't be an answer's */
   private record(frame: Frame) {
     const { maxLength } = this.options;
-    this.size += frame.json?.length ?? JSON.stringify(frame.chunk).length;
+    const size = frame.json?.length ?? JSON.stringify(frame.chunk).length;
+    this.size += size;
     if (this.size > maxLength) {
       const message = `The answer is longer than ${maxLength} characters.`;
       throw new ChatError('provider_error', message, { retryable: false });
@@ -219,7 +227,11 @@ export class LocalRun implements Run {
         this.firstTokenAt = new Date();
         this.ttftMs = performance.now() - this.clock;
       }
+      event.size = size;
       this.log.next(event);
+    }
+    if (this.transcriber.hasFinished) {
+      this.ending ??= setTimeout(() => this.overdue.next(), USAGE_WAIT_MS);
     }
   }
 

@@ -52,6 +52,8 @@ export class RunLog extends Subject<Draft> {
   }
 
   private append(draft: Draft) {
-    this.entries.push(Object.assign(draft, { seq: this.entries.length + 1 }));
+    const entry = draft as Entry;
+    entry.seq = this.entries.length + 1;
+    this.entries.push(entry);
   }
 }

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import type { CompletionUsage } from 'openai/resources/completions';
-import { Subject } from 'rxjs';
-import { truncated } from '../errors/chat-error.js';
+import { ChatError, truncated } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
 import { otherContent, type UpstreamChunk } from '../providers/chunk.js';
-import type { Draft, OutputChunk, Terminal, Usage } from './entry.js';
+import type { Draft, Terminal, Usage } from './entry.js';
 import { isStandard, toStandard, type Choice } from './standard-choice.js';
 
 const OBJECT = 'chat.completion.chunk';
+
+const NONE: readonly Choice[] = [];
 
 const SERVICE_TIERS = new Set(['auto', 'default', 'flex', 'scale', 'priority']);
 
@@ -19,16 +20,13 @@ const SERVICE_TIERS = new Set(['auto', 'default', 'flex', 'scale', 'priority']);
  * that upstream wrote.
  */
 export class Transcriber {
-  /** Emits when every choice has its finish reason. */
-  readonly finished = new Subject<void>();
-
   private readonly finishReasons = new Map<number, string>();
   private identity?: Pick<ChatCompletionChunk, 'id' | 'created' | 'object' | 'model'>;
   private lastWithUsage?: UpstreamChunk;
   /** What frames without choices say, such as Azure's prompt filter: it travels with the next. */
   private extras?: Omit<ChatCompletionChunk, 'usage'>;
   /** Chunks without content: they travel with the next event. */
-  private pending: OutputChunk[] = [];
+  private pending: string[] = [];
 
   /**
    * @param generation knows the name of what generates
@@ -51,7 +49,8 @@ export class Transcriber {
 
   /**
    * @returns the events that the frame amounts to, in order; none while it has no content
-   * @throws {ChatError} `provider_error` when a finish reason says that the answer failed
+   * @throws {ChatError} `provider_error` when a finish reason says that the answer failed,
+   *   `provider_malformed` when a chunk can't be written as JSON again
    */
   add({ chunk, json }: Frame): Draft[] {
     if (chunk.usage && hasCounts(chunk.usage)) this.lastWithUsage = chunk;
@@ -61,19 +60,19 @@ export class Transcriber {
       return [];
     }
     const choices: Choice[] = given.every(isStandard) ? given : given.map(toStandard);
-    const events = choices.flatMap(eventsOf);
-    const finishing = choices.filter((choice) => this.finishes(choice));
-    const together = events.length > 0 ? [] : finishing;
+    const events: Draft[] = [];
+    for (const choice of choices) addEvents(choice, events);
+    const finishing = this.finishing(choices);
+    const together = events.length > 0 ? NONE : finishing;
     if (choices === given && this.isClean(chunk, choices, together)) {
-      this.send(json ?? (chunk as ChatCompletionChunk), events);
+      this.send(json ?? toJson(chunk), events);
     } else {
       const clean = this.clean(chunk, choices, together);
-      this.send(clean, events);
+      this.send(toJson(clean), events);
       if (finishing.length > together.length) {
-        this.send({ ...clean, choices: finishing.map(finishOnly) });
+        this.send(toJson({ ...clean, choices: finishing.map(finishOnly) }), []);
       }
     }
-    if (finishing.length > 0 && this.hasFinished) this.finished.next();
     return events;
   }
 
@@ -95,24 +94,36 @@ export class Transcriber {
     };
   }
 
-  private send(chunk: OutputChunk, events: Draft[] = []) {
-    this.pending.push(chunk);
+  private send(chunk: string, events: readonly Draft[]) {
     const last = events.at(-1);
-    if (last) {
-      last.chunks = this.pending;
+    if (!last) {
+      this.pending.push(chunk);
+    } else if (this.pending.length === 0) {
+      last.chunks = [chunk];
+    } else {
+      last.chunks = [...this.pending, chunk];
       this.pending = [];
     }
   }
 
-  /** Whether a choice ends with this chunk; some services repeat the reason. */
-  private finishes({ index, finish_reason }: Choice): boolean {
-    if (!finish_reason || this.finishReasons.has(index)) return false;
-    this.finishReasons.set(index, finish_reason);
-    return true;
+  /** The choices that end with this chunk; some services repeat the reason. */
+  private finishing(choices: readonly Choice[]): readonly Choice[] {
+    let finishing = NONE;
+    for (const choice of choices) {
+      const { index, finish_reason: reason } = choice;
+      if (!reason || this.finishReasons.has(index)) continue;
+      this.finishReasons.set(index, reason);
+      finishing = [...finishing, choice];
+    }
+    return finishing;
   }
 
   /** @param finishing the choices that may have a finish reason */
-  private isClean(chunk: UpstreamChunk, choices: Choice[], finishing: Choice[]): boolean {
+  private isClean(
+    chunk: UpstreamChunk,
+    choices: readonly Choice[],
+    finishing: readonly Choice[],
+  ): boolean {
     this.identity ??= identityOf(chunk, this.generation.target);
     return (
       chunk.id === this.identity.id &&
@@ -123,12 +134,16 @@ export class Transcriber {
       isServiceTier(chunk.service_tier) &&
       !chunk.usage &&
       !this.extras &&
-      choices.filter(({ finish_reason }) => finish_reason).length === finishing.length
+      countReasons(choices) === finishing.length
     );
   }
 
   /** @param finishing the choices that keep their finish reason */
-  private clean(chunk: UpstreamChunk, choices: Choice[], finishing: Choice[]): ChatCompletionChunk {
+  private clean(
+    chunk: UpstreamChunk,
+    choices: readonly Choice[],
+    finishing: readonly Choice[],
+  ): ChatCompletionChunk {
     const { extras } = this;
     const identity = (this.identity ??= identityOf(chunk, this.generation.target));
     this.extras = undefined;
@@ -161,18 +176,36 @@ function isServiceTier(value: UpstreamChunk['service_tier']): boolean {
   return value == null || SERVICE_TIERS.has(value);
 }
 
-/** The events of one choice. */
-function eventsOf({ delta }: Choice): Draft[] {
-  const events: Draft[] = [];
+/** Adds the events of one choice. */
+function addEvents({ delta }: Choice, events: Draft[]) {
+  const before = events.length;
   const reasoning = delta.reasoning_content || delta.reasoning;
   if (reasoning) events.push({ type: 'reasoning', data: { content: reasoning } });
   if (delta.content) events.push({ type: 'message', data: { content: delta.content } });
   if (delta.refusal) events.push({ type: 'refusal', data: { content: delta.refusal } });
   delta.tool_calls?.forEach((call) => events.push(toolCall(call)));
   if (delta.function_call) events.push(toolCall({ index: 0, function: delta.function_call }));
-  if (events.length > 0) return events;
+  if (events.length > before) return;
   const data = otherContent(delta);
-  return data ? [{ type: 'delta', data }] : events;
+  if (!data) return;
+  // It is anything: whether it can be written is found out before a viewer is to write it.
+  toJson(data);
+  events.push({ type: 'delta', data });
+}
+
+function countReasons(choices: readonly Choice[]): number {
+  let count = 0;
+  for (const { finish_reason } of choices) if (finish_reason) count += 1;
+  return count;
+}
+
+/** JSON that can be read can be nested too deeply to be written. */
+function toJson(value: object): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    throw new ChatError('provider_malformed', 'The provider sent a chunk nested too deeply.');
+  }
 }
 
 function toolCall({

@@ -34,6 +34,12 @@ export function checks(measured: ReadonlyMap<string, Figures>): Check[] {
     ratio('CPU a token', 'cpuUs', row, 'naive', 0.5);
     ratio('CPU a token (an aim)', 'cpuUs', row, 'pipe', row === 'json' ? 1.5 : 1.15);
     ratio('CPU a token', 'cpuUs', `${row}+redis`, row, 1.25);
+    ratio('CPU a token', 'cpuUs', `${row}+limits`, row, 1.05);
+    add(
+      `TTFT p50 more, ms: ${row}+limits`,
+      get(`${row}+limits`, 'ttftP50') - get(row, 'ttftP50'),
+      0.2,
+    );
     ratio('added transit p50', 'addedP50', row, floor, 1.3);
     ratio('added transit p99', 'addedP99', row, floor, 2);
     ratio('TTFT p50 in a burst', 'burstP50', row, floor, 1.5);

@@ -8,6 +8,8 @@ import { requestBody, TOKEN_LENGTH, type Scenario } from './scenario.js';
 export interface Load {
   port: number;
   path: string;
+  /** The API key, where one is asked for. */
+  key?: string;
   /** The first stream's number. */
   first: number;
   count: number;
@@ -60,7 +62,11 @@ class Reader {
       path: load.path,
       method: 'POST',
       agent: false,
-      headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
+      headers: {
+        'content-type': 'application/json',
+        'content-length': Buffer.byteLength(body),
+        ...(load.key !== undefined && { authorization: `Bearer ${load.key}` }),
+      },
     });
     this.outgoing.on('response', (response) => this.read(response));
     this.outgoing.on('error', (error) => this.fail(String(error)));

@@ -49,9 +49,9 @@ export class Stage {
   ): Promise<void> {
     const first = Stage.nextStream;
     Stage.nextStream += count;
-    const { path, checked, ending } = this.row;
+    const { path, key, checked, ending } = this.row;
     const port = this.gateway?.port ?? this.upstreamPort;
-    const load = { port, path, checked, ending, first, count, overMs, scenario, ...options };
+    const load = { port, path, key, checked, ending, first, count, overMs, scenario, ...options };
     return this.client.call('open', load);
   }
 

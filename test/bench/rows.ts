@@ -7,6 +7,8 @@ export interface Row {
   name: string;
   /** What clients post to. */
   path: string;
+  /** What clients call with, where a key is asked for. */
+  key?: string;
   /** Whether upstream's text comes through, so that the order of frames can be checked. */
   checked: boolean;
   /** What the last bytes of a whole answer contain. */
@@ -19,6 +21,9 @@ const NATIVE = { path: '/v1/chat/stream', checked: true, ending: 'event: done' }
 const OPENAI = { path: '/v1/chat/completions', checked: true, ending: '[DONE]' };
 const FLOOR = { checked: false, ending: undefined };
 
+/** As in `limits.yaml`. */
+const KEY = 'bench-0123456789abcdef';
+
 /** To add a row, add it here; a program for it goes to `gateways/`. */
 export const ROWS: Row[] = [
   { name: 'direct', ...OPENAI },
@@ -29,6 +34,8 @@ export const ROWS: Row[] = [
   { name: 'naive', ...NATIVE, ending: undefined, start: program('gateways/naive.js') },
   { name: 'openai', ...OPENAI, start: startSluice },
   { name: 'json', ...NATIVE, start: startSluice },
+  { name: 'openai+limits', ...OPENAI, key: KEY, start: sluiceWithLimits },
+  { name: 'json+limits', ...NATIVE, key: KEY, start: sluiceWithLimits },
   ...(hasRedis
     ? [
         { name: 'openai+redis', ...OPENAI, start: sluiceWithRedis },
@@ -59,6 +66,11 @@ export async function startSluice(
 
 async function sluiceWithRedis(upstreamPort: number): Promise<Gateway> {
   return startSluice(upstreamPort, { REDIS_URL: await redisUrl() });
+}
+
+/** With a key that has limits; usage and metrics are always on. */
+function sluiceWithLimits(upstreamPort: number): Promise<Gateway> {
+  return startSluice(upstreamPort, { CONFIG_FILE: 'test/bench/limits.yaml' });
 }
 
 function program(path: string) {

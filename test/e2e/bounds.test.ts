@@ -463,6 +463,20 @@ describe('a reader that is slow', () => {
     expect(['truncated', 'reset']).toContain(await call.ended);
   });
 
+  it('is dropped when it reads nothing of an answer that is not streamed', async () => {
+    upstream.script('bulk', async (exchange) => {
+      await bulk(exchange);
+      exchange.complete();
+    });
+    const body = { model: 'bulk', stream: false, messages };
+    const call = open({ port: app.port, method: 'POST', path: '/v1/chat/completions', body });
+    await call.status;
+    await call.pause();
+    await eventually(async () => expect(await connections()).toBe(0), 4 * WRITE_TIMEOUT_MS);
+    await call.resume();
+    expect(['truncated', 'reset']).toContain(await call.ended);
+  });
+
   it('is dropped while another viewer of its provider gets everything', async () => {
     upstream.script('bulk', bulk);
     const stalled = asJson(app, 'bulk');

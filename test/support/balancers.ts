@@ -32,7 +32,7 @@ export async function startNginx(ports: readonly [number, number]): Promise<Bala
     ['http {', `http { ${temporary}`],
   ]);
   await edit(join(directory, 'tls/sluice.conf'), [['listen 8443', `listen 127.0.0.1:${tlsPort}`]]);
-  const args = ['-p', directory, '-c', join(directory, 'nginx.conf'), '-e', '/dev/stderr'];
+  const args = ['-p', directory, '-c', join(directory, 'nginx.conf'), '-e', 'stderr'];
   const program = await startProgram('nginx', args, port, () =>
     rm(directory, { recursive: true, force: true }),
   );

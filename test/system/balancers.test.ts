@@ -136,7 +136,7 @@ describe.each([
       };
       const calls = Array.from({ length: 100 }, () => ask(balancer.port, short));
       await Promise.all(calls.map((call) => call.until('event: start', 20_000)));
-      const long = Array.from({ length: 4 }, () => ask(balancer.port, 'slow_tokens-200_ms-100'));
+      const long = Array.from({ length: 4 }, () => ask(balancer.port, 'slow_tokens-2000_ms-100'));
       await Promise.all(long.map((call) => call.until('event: start')));
 
       await restart(0);

@@ -9,22 +9,15 @@ const WHOLE = new Set(['id', 'type', 'role', 'name', 'finish_reason']);
 /** A choice of a chunk; a message of its own, where a service sends one, is not a piece. */
 type Piece = ChatCompletionChunk.Choice & { message?: unknown };
 
+type Chunk = ChatCompletionChunk & { obfuscation?: string };
+
 /** The answer of a finished run as one object, from the chunks that a stream would have sent. */
 export function assembleCompletion(entries: readonly Entry[]): ChatCompletion {
   const completion: Fields = {};
   const choices = new Map<number, Fields & { index: number; message: Fields }>();
   for (const entry of entries) {
-    for (const output of entry.chunks ?? []) {
-      const chunk = (
-        typeof output === 'string' ? JSON.parse(output) : output
-      ) as ChatCompletionChunk;
-      const {
-        choices: pieces,
-        obfuscation,
-        ...fields
-      } = chunk as ChatCompletionChunk & {
-        obfuscation?: string;
-      };
+    for (const json of entry.chunks ?? []) {
+      const { choices: pieces, obfuscation, ...fields } = JSON.parse(json) as Chunk;
       Object.assign(completion, fields);
       for (const { index, delta, message, ...rest } of pieces as Piece[]) {
         const choice = choices.get(index) ?? {

@@ -1,11 +1,5 @@
 import { cancelled } from '../../errors/chat-error.js';
-import {
-  countsOf,
-  isTerminal,
-  type Entry,
-  type OutputChunk,
-  type Terminal,
-} from '../../runs/entry.js';
+import { countsOf, isTerminal, type Entry, type Terminal } from '../../runs/entry.js';
 import type { Run } from '../../runs/run.js';
 import { eventId, type WrittenDialect } from './dialect.js';
 
@@ -33,18 +27,18 @@ function encode(entry: Entry, run: Run, { includeUsage, isResumable }: OpenAIStr
   const frames = isTerminal(entry) ? framesOf(entry, includeUsage) : (entry.chunks ?? []);
   const last = frames.length - 1;
   let text = '';
-  frames.forEach((frame, at) => {
+  for (let at = 0; at <= last; at++) {
     if (isResumable && at === last) text += `id: ${eventId(run, entry)}\n`;
-    text += `data: ${typeof frame === 'string' ? frame : JSON.stringify(frame)}\n\n`;
-  });
+    text += `data: ${frames[at]}\n\n`;
+  }
   return text;
 }
 
-function framesOf(entry: Entry & Terminal, includeUsage: boolean): OutputChunk[] {
+function framesOf(entry: Entry & Terminal, includeUsage: boolean): string[] {
   return [...(entry.chunks ?? []), ...endOf(entry, includeUsage)];
 }
 
-function endOf(entry: Entry & Terminal, includeUsage: boolean): OutputChunk[] {
+function endOf(entry: Entry & Terminal, includeUsage: boolean): string[] {
   switch (entry.type) {
     case 'done':
       return includeUsage ? [usageChunk(entry), '[DONE]'] : ['[DONE]'];
@@ -55,6 +49,6 @@ function endOf(entry: Entry & Terminal, includeUsage: boolean): OutputChunk[] {
   }
 }
 
-function usageChunk({ usageChunk, data }: Entry & { type: 'done' }): OutputChunk {
-  return { ...usageChunk!, usage: countsOf(data.usage!) };
+function usageChunk({ usageChunk, data }: Entry & { type: 'done' }): string {
+  return JSON.stringify({ ...usageChunk!, usage: countsOf(data.usage!) });
 }

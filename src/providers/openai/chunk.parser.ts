@@ -2,6 +2,7 @@ import type { Subscriber } from 'rxjs';
 import { ChatError } from '../../errors/chat-error.js';
 import type { Frame } from '../chat-provider.js';
 import type { Delta, UpstreamChunk } from '../chunk.js';
+import { ChunkTemplate } from './chunk.template.js';
 import type { LineParser } from '../http/stream-lines.js';
 import { wordsOf } from '../http/upstream-error.js';
 
@@ -20,6 +21,15 @@ export function chunkParser(
   key?: string | null,
 ): LineParser {
   let data: string | undefined;
+  let template: ChunkTemplate | undefined;
+
+  const read = (json: string): UpstreamChunk => {
+    const known = template?.read(json);
+    if (known) return known;
+    const chunk = parseChunk(json, key);
+    template = ChunkTemplate.of(json, chunk) ?? template;
+    return chunk;
+  };
   return (line) => {
     if (line.startsWith('data:')) {
       const value = line.slice(line.startsWith(' ', 5) ? 6 : 5);
@@ -33,8 +43,7 @@ export function chunkParser(
       data = undefined;
       if (json.trim() === '[DONE]') return true;
       // It is passed on as one line; outside of JSON's strings a line break is but white space.
-      if (json !== '')
-        subscriber.next({ chunk: parseChunk(json, key), json: json.replaceAll('\n', ' ') });
+      if (json !== '') subscriber.next({ chunk: read(json), json: json.replaceAll('\n', ' ') });
     }
     return false;
   };

@@ -29,13 +29,14 @@ export function sdkFetch(http: HttpClient): typeof fetch {
       observer,
     });
     const status = message.statusCode!;
+    // Whoever reads the stream has its headers there, and reads no copy of them.
+    if (status >= 200 && status < 300) return new StreamResponse(message, { status });
     const headers = new Headers(
       Object.entries(message.headers).map(([name, value]): [string, string] => [
         name,
         String(value),
       ]),
     );
-    if (status >= 200 && status < 300) return new StreamResponse(message, { status, headers });
     const text = await readText(message);
     // The SDK reads nothing but `error`, and that as an object.
     const error = refusalFields(text);
