@@ -180,9 +180,16 @@ export class Viewer {
     }
     let length = 0;
     while (this.cursor < entries.length && length < BATCH_LENGTH) {
-      length += Math.max(entries[this.cursor]!.size ?? 0, MIN_ENTRY_LENGTH);
+      length += lengthOf(entries[this.cursor]!);
       this.cursor += 1;
     }
     return entries.slice(start, this.cursor);
   }
+}
+
+/** About how many characters an entry becomes; its chunks have all that any dialect shows of it. */
+function lengthOf({ chunks }: Entry): number {
+  let length = MIN_ENTRY_LENGTH;
+  if (chunks) for (const json of chunks) length += json.length;
+  return length;
 }

@@ -6,9 +6,11 @@ import { ChatError } from '../errors/chat-error.js';
 import type { ProbePlan } from './probe.schema.js';
 import { Probe } from './probe.js';
 
-/** Probes at once, those that ended lately included. `sluice doctor` makes about ten. */
+/**
+ * Probes at once, and of one owner, so that nobody keeps the others from theirs. Those that ended
+ * lately count too, but make room. `sluice doctor` makes about ten.
+ */
 const MAX_PROBES = 256;
-/** Of one owner, so that nobody keeps the others from theirs. */
 const MAX_OWN_PROBES = 64;
 
 /** How long it is known of an ended probe when its client left, in milliseconds. */
@@ -28,11 +30,10 @@ export class ProbesService implements OnModuleDestroy {
     if (this.shutdown.closed) {
       throw new ChatError('shutting_down', 'The server is shutting down. Try again.');
     }
-    const own = [...this.probes.values()].filter((one) => one.owner === owner);
-    if (this.probes.size >= MAX_PROBES || own.length >= MAX_OWN_PROBES) {
-      const message = 'There are too many probes. Try again in a minute.';
-      throw new ChatError('rate_limit_exceeded', message, { retryAfterMs: KEEP_MS });
-    }
+    const all = [...this.probes];
+    const own = all.filter(([, one]) => one.owner === owner);
+    if (own.length >= MAX_OWN_PROBES) this.makeRoom(own);
+    else if (all.length >= MAX_PROBES) this.makeRoom(all);
     const key = keyOf(owner, plan.id);
     const entry = { owner, probe: new Probe(response, plan, this.shutdown) };
     this.probes.set(key, entry);
@@ -49,6 +50,17 @@ export class ProbesService implements OnModuleDestroy {
     const entry = this.probes.get(keyOf(owner, id));
     if (entry) return entry.probe;
     throw new ChatError('invalid_request', 'This process has no such probe.', { status: 404 });
+  }
+
+  /** @throws {ChatError} `rate_limit_exceeded` when none of them is over */
+  private makeRoom(probes: [key: string, entry: { probe: Probe }][]) {
+    const over = probes.find(([, { probe }]) => probe.state.closed_after_ms !== null);
+    if (over) {
+      this.probes.delete(over[0]);
+    } else {
+      const message = 'There are too many probes. Try again in a minute.';
+      throw new ChatError('rate_limit_exceeded', message, { retryAfterMs: KEEP_MS });
+    }
   }
 
   /** A probe is nothing to wait for. */

@@ -39,8 +39,6 @@ export interface Failure {
 export type Draft = RunEvent & {
   /** The JSON of chunks for OpenAI's clients: upstream's own, where nothing in it had to change. */
   chunks?: readonly string[];
-  /** About what it takes up on the wire, in characters. */
-  size?: number;
   /** On `done`: the chunk that gets the usage, for clients that asked for it. */
   usageChunk?: ChatCompletionChunk;
 };

@@ -29,6 +29,7 @@ import { contentOf, failed, type Draft, type Failure, type Terminal, type Usage 
 import { RunLog } from './run-log.js';
 import { amountOf, tokensOf, type RunRecord } from './run-record.js';
 import type { Run, RunState, RunStatus } from './run.js';
+import { toJson } from './to-json.js';
 import { Transcriber } from './transcriber.js';
 
 /** After its last finish reason upstream gets this long for the usage and the end of its stream. */
@@ -216,8 +217,7 @@ export class LocalRun implements Run {
   /** @throws {ChatError} when the output is too long, or can't be an answer's */
   private record(frame: Frame) {
     const { maxLength } = this.options;
-    const size = frame.json?.length ?? JSON.stringify(frame.chunk).length;
-    this.size += size;
+    this.size += (frame.json ?? toJson(frame.chunk)).length;
     if (this.size > maxLength) {
       const message = `The answer is longer than ${maxLength} characters.`;
       throw new ChatError('provider_error', message, { retryable: false });
@@ -227,7 +227,6 @@ export class LocalRun implements Run {
         this.firstTokenAt = new Date();
         this.ttftMs = performance.now() - this.clock;
       }
-      event.size = size;
       this.log.next(event);
     }
     if (this.transcriber.hasFinished) {

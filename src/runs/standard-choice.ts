@@ -5,6 +5,7 @@ import {
   type ToolCallPiece,
   type UpstreamChoice,
 } from '../providers/chunk.js';
+import { toJson } from './to-json.js';
 
 type OpenAIChoice = ChatCompletionChunk.Choice;
 type FinishReason = NonNullable<OpenAIChoice['finish_reason']>;
@@ -140,7 +141,7 @@ function standardCall({ index, id, type, function: called, ...rest }: ToolCallPi
 function standardFunction({ name, arguments: json }: NonNullable<ToolCallPiece['function']>) {
   return {
     ...(typeof name === 'string' && { name }),
-    ...(json != null && { arguments: typeof json === 'string' ? json : JSON.stringify(json) }),
+    ...(json != null && { arguments: typeof json === 'string' ? json : toJson(json) }),
   };
 }
 

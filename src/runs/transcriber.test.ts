@@ -251,6 +251,21 @@ describe(Transcriber, () => {
     });
   });
 
+  it.each([
+    ['a delta', (deep: unknown) => ({ choices: [{ index: 0, delta: { audio: deep } }] })],
+    [
+      'arguments',
+      (deep: unknown) => ({ choices: [{ delta: { function_call: { arguments: deep } } }] }),
+    ],
+    ['a usage', (deep: unknown) => ({ choices: [], usage: { prompt_tokens: 1, details: deep } })],
+  ])('should refuse %s that is nested too deeply to be written', (_name, chunkWith) => {
+    const deep: unknown = JSON.parse(`${'['.repeat(20_000)}${']'.repeat(20_000)}`);
+    const transcriber = new Transcriber({ target: 'test/gpt' }, 1);
+    expect(() => transcriber.add({ chunk: chunkWith(deep) as UpstreamChunk })).toThrow(
+      expect.objectContaining({ code: 'provider_malformed' }),
+    );
+  });
+
   describe('the end', () => {
     it('should have finished when every choice has its finish reason', () => {
       const transcriber = new Transcriber({ target: 'test/gpt' }, 2);

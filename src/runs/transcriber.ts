@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import type { CompletionUsage } from 'openai/resources/completions';
-import { ChatError, truncated } from '../errors/chat-error.js';
+import { truncated } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
 import { otherContent, type UpstreamChunk } from '../providers/chunk.js';
 import type { Draft, Terminal, Usage } from './entry.js';
 import { isStandard, toStandard, type Choice } from './standard-choice.js';
+import { toJson } from './to-json.js';
 
 const OBJECT = 'chat.completion.chunk';
 
@@ -53,7 +54,11 @@ export class Transcriber {
    *   `provider_malformed` when a chunk can't be written as JSON again
    */
   add({ chunk, json }: Frame): Draft[] {
-    if (chunk.usage && hasCounts(chunk.usage)) this.lastWithUsage = chunk;
+    if (chunk.usage && hasCounts(chunk.usage)) {
+      // The run's end is made of it, whichever that is.
+      toJson(chunk);
+      this.lastWithUsage = chunk;
+    }
     const { choices: given } = chunk;
     if (!Array.isArray(given) || given.length === 0) {
       if (!chunk.usage) this.extras = { ...this.extras, ...standardFields(chunk) };
@@ -197,15 +202,6 @@ function countReasons(choices: readonly Choice[]): number {
   let count = 0;
   for (const { finish_reason } of choices) if (finish_reason) count += 1;
   return count;
-}
-
-/** JSON that can be read can be nested too deeply to be written. */
-function toJson(value: object): string {
-  try {
-    return JSON.stringify(value);
-  } catch {
-    throw new ChatError('provider_malformed', 'The provider sent a chunk nested too deeply.');
-  }
 }
 
 function toolCall({

@@ -139,10 +139,14 @@ describeRecorded('a recorded stream', ({ name, bytes }) => {
     expect(await READERS[form]!(name)).toEqual(expected);
   });
 
-  it.each(FORMS)('is so when every byte comes by itself: %s', async (form) => {
-    upstream.script(`${name}-bytes`, (exchange) => play(exchange, bytesOf(bytes)));
-    expect(await READERS[form]!(`${name}-bytes`)).toEqual(expected);
-  });
+  it.each(FORMS)(
+    'is so when every byte comes by itself: %s',
+    async (form) => {
+      upstream.script(`${name}-bytes`, (exchange) => play(exchange, bytesOf(bytes)));
+      expect(await READERS[form]!(`${name}-bytes`)).toEqual(expected);
+    },
+    60_000,
+  );
 
   it('is so wherever it is cut', async () => {
     const step = bytes.length > SMALL ? Math.ceil(bytes.length / PLACES) : 1;
@@ -158,5 +162,5 @@ describeRecorded('a recorded stream', ({ name, bytes }) => {
       const some = places.slice(next, next + AT_ONCE);
       await Promise.all(some.map((at, number) => cut(at, next + number)));
     }
-  }, 60_000);
+  }, 120_000);
 });

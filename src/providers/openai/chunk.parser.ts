@@ -6,6 +6,9 @@ import { ChunkTemplate } from './chunk.template.js';
 import type { LineParser } from '../http/stream-lines.js';
 import { wordsOf } from '../http/upstream-error.js';
 
+/** After so many chunks in a row that were unlike the one before, no template is made of them. */
+const MAX_MISSES = 5;
+
 type Parsed = UpstreamChunk & { error?: unknown };
 
 /**
@@ -23,11 +26,14 @@ export function chunkParser(
   let data: string | undefined;
   let template: ChunkTemplate | undefined;
 
+  let misses = 0;
+
   const read = (json: string): UpstreamChunk => {
     const known = template?.read(json);
+    misses = known ? 0 : misses + 1;
     if (known) return known;
     const chunk = parseChunk(json, key);
-    template = ChunkTemplate.of(json, chunk) ?? template;
+    if (misses <= MAX_MISSES) template = ChunkTemplate.of(json, chunk) ?? template;
     return chunk;
   };
   return (line) => {

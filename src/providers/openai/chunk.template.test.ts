@@ -50,6 +50,12 @@ describe(ChunkTemplate.name, () => {
     expect(ChunkTemplate.of(json(chunk), chunk as UpstreamChunk)).toBeUndefined();
   });
 
+  it('should not take another text for that of the delta', () => {
+    const text = json(chunkOf('a')).replace('"content":', '"content" :').slice(0, -1);
+    const nested = `${text},"x":{"content":"b"}}`;
+    expect(ChunkTemplate.of(nested, JSON.parse(nested) as UpstreamChunk)).toBeUndefined();
+  });
+
   it('should never read anything but what JSON.parse does', () => {
     const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('', '"content":"', '\\'));
     const chunk = fc

@@ -35,11 +35,11 @@ export class ChunkTemplate {
     if (!delta || others.length > 0 || typeof delta.content !== 'string') return undefined;
     // Without an escape every quote is the beginning or the end of a string.
     if (json.includes('\\')) return undefined;
-    const text = only(json, /"content":\s*"/g);
+    const text = only(json, /"content"\s*:\s*"/g);
     if (text === undefined) return undefined;
     const textEnd = json.indexOf('"', text);
     const before = json.slice(0, text);
-    const padding = only(json, /"obfuscation":\s*"/g);
+    const padding = only(json, /"obfuscation"\s*:\s*"/g);
     if (padding === undefined || padding < textEnd || typeof chunk.obfuscation !== 'string') {
       return new ChunkTemplate(chunk, choice, delta, before, undefined, json.slice(textEnd));
     }

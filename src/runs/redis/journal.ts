@@ -171,7 +171,8 @@ export class Journal {
       journaled.written = Math.max(0, length);
       if (length === FENCED || (isLast && length === entries.length)) this.remove(run.id);
     } catch {
-      // The renewal tries again.
+      // The renewal tries again, but nothing that has ended is kept for that alone.
+      if (run.log.terminal && !this.isKept(run.id)) this.remove(run.id);
       return;
     } finally {
       journaled.isWriting = false;

@@ -7,7 +7,7 @@ import type { LocalRun } from '../local.run.js';
 import { MemoryRunStore, type Retention } from '../memory.run-store.js';
 import type { ChatLink, Claim, ListOptions, RunStore } from '../run-store.js';
 import type { Run, RunState } from '../run.js';
-import { Journal, LEASE_MS } from './journal.js';
+import { Journal, LEASE_MS, MAX_BATCH } from './journal.js';
 import { idOfListed, Keys, listed } from './keys.js';
 import { RemoteRun, type RemoteMeta } from './remote.run.js';
 import { RemoteViewers } from './remote-viewers.js';
@@ -83,7 +83,7 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
       const ids = names.sort().reverse().map(idOfListed);
       const found: RunState[] = [];
       while (ids.length > 0 && found.length < limit) {
-        const states = await Promise.all(ids.splice(0, limit).map((id) => this.readState(id)));
+        const states = await Promise.all(ids.splice(0, MAX_BATCH).map((id) => this.readState(id)));
         for (const state of states) {
           if (state && state.status === (status ?? state.status)) found.push(state);
         }
