@@ -1,9 +1,9 @@
 import { Logger } from '@nestjs/common';
 import type { Response } from 'express';
+import { cancelled } from '../errors/chat-error.js';
 import { isTerminal, type Entry } from '../runs/entry.js';
 import type { Run } from '../runs/run.js';
 import type { Encoder, WrittenDialect } from './dialects/dialect.js';
-import { cancelled } from '../errors/chat-error.js';
 import type { Viewer } from './viewer.js';
 
 const logger = new Logger('ResponseWriter');

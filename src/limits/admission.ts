@@ -1,9 +1,7 @@
-import { AsyncSubject, type Observable } from 'rxjs';
 import type { LimitStore, Place } from './limit-store.js';
 
 /** One request's way in, past the limits of its key, and out again when its run is over. */
 export class Admission {
-  private readonly entered = new AsyncSubject<never>();
   private place?: Place;
   private hasStopped = false;
   /** Tokens that were used, once the run is over. */
@@ -15,21 +13,10 @@ export class Admission {
     private readonly store: LimitStore,
   ) {}
 
-  /** Completes when the request is let in, and fails when it is not. */
-  get opened(): Observable<never> {
-    return this.entered;
-  }
-
   /** @throws {ChatError} `rate_limit_exceeded`, `insufficient_quota` or `store_unavailable` */
   async enter(): Promise<void> {
-    try {
-      this.place = await this.take();
-      this.giveBack();
-      this.entered.complete();
-    } catch (error) {
-      this.entered.error(error);
-      throw error;
-    }
+    this.place = await this.take();
+    this.giveBack();
   }
 
   /** Nothing is generated any more, and the tokens are yet to be counted. */

@@ -30,6 +30,18 @@ describe(estimateTokens.name, () => {
 
   it.each<[string, object, number]>([
     ['an image', { content: [{ type: 'image_url', image_url: { url: text } }] }, 1_000],
+    ['a document', { content: [{ type: 'document_url', document_url: text }] }, 1_000],
+    ['a part of any type', { content: [{ type: 'scan', scan: `data:a/b;base64,${text}` }] }, 1_000],
+    [
+      'a document in base64',
+      { content: [{ type: 'document', source: { type: 'base64', data: text } }] },
+      1_000,
+    ],
+    [
+      'a document that is a text',
+      { content: [{ type: 'document', source: { type: 'text', data: text } }] },
+      10_003,
+    ],
     ['a text', { content: [{ type: 'text', text }] }, 10_001],
     ['a refusal', { content: [{ type: 'refusal', refusal: text }] }, 10_001],
     ['a message that says it is an image', { type: 'image_url', content: text }, 10_002],

@@ -8,10 +8,20 @@ const MESSAGE_TOKENS = 4;
 const REPLY_TOKENS = 3;
 
 /** Parts of a message whose data are no text. */
-const MEDIA = new Set(['image_url', 'input_audio', 'audio_url', 'video_url', 'file']);
+const MEDIA = new Set([
+  'image_url',
+  'input_audio',
+  'audio_url',
+  'video_url',
+  'document_url',
+  'file',
+  'image',
+]);
+
+const DATA_URL = /^data:[^,]{0,200};base64,/;
 
 /** What an image, a sound or a file is taken for: only the provider knows what it is worth. */
-const PART_TOKENS = 1_000;
+const MEDIA_BYTES = 1_000 * BYTES_PER_TOKEN;
 
 /** What an answer is taken for when its request doesn't bound it. */
 export const DEFAULT_COMPLETION_TOKENS = 1_024;
@@ -45,19 +55,26 @@ function completionOf(request: ChatRequest): number {
 function bytesOfMessage({ content, ...rest }: ChatRequest['messages'][number]): number {
   const parts: unknown[] = Array.isArray(content) ? content : [content];
   return parts.reduce<number>(
-    (sum, part) => sum + (isMedia(part) ? PART_TOKENS * BYTES_PER_TOKEN : bytesOf(part)),
+    (sum, part) => sum + (isMedia(part) ? MEDIA_BYTES : bytesOf(part)),
     bytesOf(rest),
   );
 }
 
 /** The texts in whatever goes along as JSON, without its names. */
 function bytesOf(value: unknown): number {
-  if (typeof value === 'string') return Buffer.byteLength(value);
+  if (typeof value === 'string')
+    return DATA_URL.test(value) ? MEDIA_BYTES : Buffer.byteLength(value);
   if (typeof value !== 'object' || value === null) return 0;
+  // Anthropic's `source` of an image or a document, which can also be a text.
+  if ('data' in value && typeOf(value) === 'base64') return MEDIA_BYTES;
   return Object.values(value).reduce<number>((sum, each) => sum + bytesOf(each), 0);
 }
 
 function isMedia(part: unknown): boolean {
-  const { type } = Object(part) as { type?: unknown };
+  const type = typeOf(part);
   return typeof type === 'string' && MEDIA.has(type);
+}
+
+function typeOf(value: unknown): unknown {
+  return (Object(value) as { type?: unknown }).type;
 }

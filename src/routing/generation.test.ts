@@ -256,6 +256,12 @@ describe(Generation.name, () => {
       expect(error).toMatchObject({ code: 'timeout_first_token', status: 504, retryable: false });
     });
 
+    it('should give the next target its part of however little time', () => {
+      const two = [target('a', [STALL]), target('b', [ANSWER])];
+      const { completed } = played(two, { timeouts: { ...TIMEOUTS, firstToken: 40 } });
+      expect([attempts, completed]).toEqual([['a', 'b'], true]);
+    });
+
     it('should end an attempt by the deadline of its target, and make another', () => {
       const timeouts = { ...TIMEOUTS, firstToken: 1_000 };
       const seen = played([target('a', [STALL, STALL, ANSWER], { timeouts })]);

@@ -15,8 +15,9 @@ import { TargetUnavailable } from './target-unavailable.js';
 /** Nobody is made to wait longer than this because a target asks for it, in milliseconds. */
 const MAX_RETRY_AFTER_MS = 5_000;
 
-/** What is left of the time when nobody is asked any more, in milliseconds. */
-const OVER_MS = 50;
+/** What is left of the time when nobody is asked any more: a part of it, in milliseconds at the most. */
+const OVER_SHARE = 0.1;
+const MAX_OVER_MS = 50;
 
 /** How much of its part of the time a target must have had for its silence to speak against it. */
 const FAIR_SHARE = 0.5;
@@ -41,6 +42,7 @@ export class Generation {
    */
   readonly frames: Observable<Frame>;
 
+  private readonly overMs: number;
   private index = 0;
   private state!: TargetState;
   /** By `performance.now()`: when an answer must have begun, and when the target's turn is over. */
@@ -64,6 +66,7 @@ export class Generation {
     private readonly health: TargetHealth,
     private readonly observer?: UpstreamObserver,
   ) {
+    this.overMs = Math.min(MAX_OVER_MS, route.timeouts.firstToken * OVER_SHARE);
     this.frames = defer(() => {
       this.beginBy = performance.now() + route.timeouts.firstToken;
       this.turnTo(0);
@@ -83,7 +86,7 @@ export class Generation {
   }
 
   private get isOver(): boolean {
-    return performance.now() > this.beginBy - OVER_MS;
+    return performance.now() > this.beginBy - this.overMs;
   }
 
   private turnTo(index: number) {
@@ -101,7 +104,7 @@ export class Generation {
     return this.state.bulkhead.admit(
       defer(() => this.ask()),
       this.asked.bulkhead ?? NO_LIMITS,
-      turnLeft - OVER_MS,
+      turnLeft - this.overMs,
     );
   }
 
@@ -132,7 +135,7 @@ export class Generation {
     const retryAfterMs = error.retryAfterMs ?? 0;
     if (action === 'retry' && this.failuresHere < attempts && !this.isOpen) {
       const waitMs = backoffMs(this.failuresHere, retryAfterMs);
-      const isInTime = performance.now() + waitMs < this.turnUntil - OVER_MS;
+      const isInTime = performance.now() + waitMs < this.turnUntil - this.overMs;
       if (isInTime && retryAfterMs <= MAX_RETRY_AFTER_MS) return timer(waitMs);
     }
     const isLast = this.index === targets.length - 1;

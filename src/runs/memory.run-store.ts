@@ -153,7 +153,11 @@ export class MemoryRunStore implements RunStore {
 /** What is kept of a run that has ended: nothing of its request, which can be larger than all else. */
 function ended({ id, owner, choices, state }: Run, log: RunLog): Run {
   return {
-    ...{ id, owner, choices, state, log },
+    id,
+    owner,
+    choices,
+    state,
+    log,
     activity: EMPTY,
     locate: (seq) => log.locate(seq),
     isKept: true,

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { createHash } from 'node:crypto';
+import { AsyncSubject, type Observable } from 'rxjs';
 import type { Caller } from '../access/caller.js';
 import { CONFIG, type Config } from '../config/config.js';
 import { ChatError } from '../errors/chat-error.js';
@@ -66,9 +67,11 @@ export class RunsService {
     const admission = this.limits.admissionOf({ caller, models, request, onLimits });
     const isKeyed = idempotencyKey !== undefined;
     if (!isKeyed) await this.enter(admission);
-    const run = this.create({ ...asked, request }, route, admission);
+    // Whoever finds a run by its key can view it before it is let in.
+    const entered = isKeyed ? new AsyncSubject<never>() : undefined;
+    const run = this.create({ ...asked, request }, route, admission, entered);
     this.store.add(run);
-    if (!isKeyed) return run;
+    if (!entered) return run;
     try {
       const chosen = await this.claim(
         run,
@@ -79,8 +82,10 @@ export class RunsService {
       // An earlier run costs nothing. It is to be viewed at once, before its last viewer leaves.
       if (chosen === run) await this.enter(admission);
       else void this.store.remove(run).catch(() => undefined);
+      entered.complete();
       return chosen;
     } catch (error) {
+      entered.error(error);
       await this.store.remove(run);
       throw error;
     }
@@ -109,9 +114,10 @@ export class RunsService {
   }
 
   private create(
-    { caller, requestId, trace, model, request, graceMs, idempotencyKey }: RunRequest,
+    { caller, requestId, trace, model, request, graceMs }: RunRequest,
     route: Route,
     admission?: Admission,
+    admitted?: Observable<never>,
   ): LocalRun {
     const target = route.targets[0].name;
     const follower = this.telemetry.follow({ request, target, trace });
@@ -121,8 +127,7 @@ export class RunsService {
       traceId: traceIdOf(trace),
       model,
       generation: this.router.generate(route, request, follower.upstream),
-      // Whoever finds a run by its key can view it before it is let in.
-      admitted: idempotencyKey === undefined ? undefined : admission?.opened,
+      admitted,
       choices: request.n ?? 1,
       graceMs,
       commitAfterMs: this.config.COMMIT_AFTER_MS,

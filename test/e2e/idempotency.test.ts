@@ -1,6 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ChatError } from '../../src/errors/chat-error.js';
+import { DrainService } from '../../src/runs/drain.service.js';
 import { RUN_STORE, type RunStore } from '../../src/runs/run-store.js';
+import type { Run } from '../../src/runs/run.js';
+import { eventually } from '../support/eventually.js';
 import { open, type HttpCall } from '../support/http.js';
 import {
   answerOf,
@@ -23,6 +27,10 @@ beforeAll(async () => {
 });
 afterEach(() => upstream.reset());
 afterAll(() => upstream.close());
+
+function isViewed({ state }: Run): boolean {
+  return state.started_at !== null;
+}
 
 /** A key that no other test uses. */
 let keys = 0;
@@ -145,6 +153,28 @@ describeStores('idempotency', (store) => {
       removing.mockRestore();
       expect(textOfEvents(eventsOf(second))).toBe(textOf(40));
       expect(eventsOf(second).at(-1)!.event).toBe('done');
+    });
+
+    it('are refused together where the first is not let in', async () => {
+      const key = newKey();
+      const runs = cluster.here.app.get<RunStore>(RUN_STORE);
+      const drain = cluster.here.app.get(DrainService);
+      const claim = runs.claim.bind(runs);
+      let second!: HttpCall;
+      jest.spyOn(runs, 'claim').mockImplementationOnce(async (...claimed) => {
+        const holder = await claim(...claimed);
+        second = send(cluster.here, key);
+        await eventually(() => expect(runs.live().some(isViewed)).toBe(true));
+        return holder;
+      });
+      jest.spyOn(drain, 'expectOpen').mockImplementationOnce(() => {
+        throw new ChatError('shutting_down', 'The server is shutting down.');
+      });
+
+      const first = send(cluster.here, key);
+      expect([await first.status, await second.status]).toEqual([503, 503]);
+      expect(upstream.requests).toHaveLength(0);
+      jest.restoreAllMocks();
     });
 
     it('keep a run for who comes back though the first has left within the grace', async () => {

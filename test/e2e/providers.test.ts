@@ -174,6 +174,18 @@ describe.each(['openai', 'azure'] as const)('a model at %s that refuses stream_o
     expect(upstream.requests.at(-1)?.body.stream_options).toEqual({ include_usage: true });
   });
 
+  it('is not taken for one because it repeats a request that it refuses', async () => {
+    upstream.script('repeats', (x) => x.json(422, { detail: [{ input: x.request.body }] }));
+    const app = await serve(ENVIRONMENTS[at]());
+    for (let request = 0; request < 2; request += 1) {
+      const { status } = await answerOf(app, { body: { model: `${at}/repeats`, messages } });
+      expect(status).toBe(422);
+    }
+    const options = upstream.requests.map(({ body }) => body.stream_options);
+    const asked = { include_usage: true };
+    expect(options).toEqual([asked, undefined, asked, undefined]);
+  });
+
   it('is asked once more where it says so as FastAPI does', async () => {
     upstream.script('strict', (x) => {
       if (x.request.body.stream_options !== undefined) {

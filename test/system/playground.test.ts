@@ -167,6 +167,23 @@ describeWith('chromium', 'the playground', () => {
     expect((await sut.ended()).status).toBe('stopped');
   });
 
+  it('stops after a reload an answer that another was asked after', async () => {
+    await sut.page.route('**/cancel', (route) => route.abort());
+    await sut.ask('text_tokens-5000_ms-10');
+    await sut.until(50);
+    const stopped = generation();
+    await sut.page.getByRole('button', { name: 'Stop' }).click();
+    await sut.ended();
+    await sut.ask('text', 'another');
+    await eventually(() => expect(upstream.requests).toHaveLength(2), 5_000);
+    expect((await sut.ended()).status).toBe('done');
+    expect(stopped.finished).toBe(false);
+    await sut.page.unroute('**/cancel');
+    await sut.page.reload();
+    await stopped.closed;
+    expect(stopped.closedEarly).toBe(true);
+  });
+
   it.each([
     ['a browser that says so', { isComposing: true }],
     ['Safari, which has ended it before', { keyCode: 229 }],

@@ -14,6 +14,16 @@ describe('the text dialect', () => {
     expect(events.map((event) => event?.data)).toEqual(['a', '😀b', 'c', '😀', '😀']);
   });
 
+  it('joins the halves of a character that something else came between', () => {
+    const log = new RunLog();
+    log.next({ type: 'message', data: { content: 'a\ud83d' } });
+    log.next({ type: 'reasoning', data: { content: 'hm' } });
+    log.next({ type: 'tool_call', data: { index: 0, arguments: '' } });
+    log.next({ type: 'message', data: { content: '\ude00' } });
+    const run = { id: 'run_1', log } as Run;
+    expect(textDialect.toEvent(log.entries.at(-1)!, run)?.data).toBe('😀');
+  });
+
   it('has no event for a half alone', () => {
     const log = new RunLog();
     log.next({ type: 'message', data: { content: '\ud83d' } });

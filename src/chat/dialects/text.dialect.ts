@@ -16,7 +16,7 @@ export const textDialect: EventDialect = {
 function toEvent(entry: Entry, run: Run): MessageEvent | undefined {
   switch (entry.type) {
     case 'message': {
-      const data = wholeCharacters(entry.data.content, run.log.entries[entry.seq - 2]);
+      const data = halfBefore(entry, run) + withoutHalf(entry.data.content);
       return data === '' ? undefined : { data };
     }
     case 'done':
@@ -30,7 +30,15 @@ function toEvent(entry: Entry, run: Run): MessageEvent | undefined {
 }
 
 /** A character that its provider cut in two comes whole with its second half. */
-function wholeCharacters(content: string, before: Entry | undefined): string {
-  const half = before?.type === 'message' ? halfAtEnd(before.data.content) : '';
-  return half + content.slice(0, content.length - halfAtEnd(content).length);
+function withoutHalf(content: string): string {
+  return content.slice(0, content.length - halfAtEnd(content).length);
+}
+
+/** The half that the text before ended with, whatever else came in between. */
+function halfBefore({ seq }: Entry, { log }: Run): string {
+  for (let index = seq - 2; index >= 0; index -= 1) {
+    const entry = log.entries[index]!;
+    if (entry.type === 'message') return halfAtEnd(entry.data.content);
+  }
+  return '';
 }

@@ -55,10 +55,12 @@ export class Answering extends EventTarget {
     this.#save();
     try {
       await this.#stream.follow();
+      this.answer.isStopDue = false;
     } catch (error) {
       if (this.answer.status === 'pending') this.#fail(error);
+      // Only a run that is gone needs no stop; another failure may be over with the next reload.
+      if (error instanceof ApiError && error.status === 404) this.answer.isStopDue = false;
     }
-    this.answer.isStopDue = false;
     this.#save();
     this.dispatchEvent(new Event('end'));
   }

@@ -162,7 +162,7 @@ function end(answering) {
   showSidebar();
   if (conversation !== current) return;
   thread.update(answering);
-  figures.show(answering.answer);
+  figures.show(current.turns.at(-1)?.answer);
   composer.isAnswering = isAnswering(current);
   if (how === 'done') announce(`The answer is complete: ${measured.tokens} tokens.`);
   if (how === 'stopped') announce('The answer was stopped.');
@@ -290,8 +290,10 @@ networkSwitch.addEventListener('click', () => {
 setUpThemeButton(preferences);
 open(conversations.list()[0] ?? current);
 for (const conversation of conversations.list()) {
-  const turn = conversation.turns.at(-1);
-  if (turn?.answer.status === 'pending' || turn?.answer.isStopDue) answer(conversation, turn);
+  // One that was stopped may have had another asked after it.
+  for (const turn of conversation.turns) {
+    if (turn.answer.status === 'pending' || turn.answer.isStopDue) answer(conversation, turn);
+  }
 }
 composer.focus();
 performance.mark('interactive');

@@ -7,6 +7,9 @@ const MIN_KEY_LENGTH = 8;
 
 const MAX_WORDS_LENGTH = 4_000;
 
+/** Of a type, a code or a parameter's name, in characters. */
+const MAX_NAME_LENGTH = 200;
+
 /** A provider's own account of why it refused. */
 export interface RefusalFields {
   message?: string;
@@ -19,10 +22,17 @@ export interface RefusalFields {
 export interface UpstreamRefusal extends RefusalFields {
   status: number;
   header: (name: string) => string | null | undefined;
+  /** The service's key, which its words may repeat. */
+  key?: string | null;
 }
 
 /** DESIGN's table of provider failures before the first byte, by HTTP status. */
-export function refused({ status, header, message, ...upstream }: UpstreamRefusal): ChatError {
+export function refused({ status, header, key, ...said }: UpstreamRefusal): ChatError {
+  const upstream = {
+    type: wordsOf(said.type, key),
+    code: wordsOf(said.code, key),
+    param: wordsOf(said.param, key),
+  };
   switch (status) {
     case 400:
     case 404:
@@ -31,7 +41,7 @@ export function refused({ status, header, message, ...upstream }: UpstreamRefusa
     case 422:
       return new ChatError(
         'provider_rejected',
-        message ?? `The provider refused the request with status ${status}.`,
+        wordsOf(said.message, key) ?? `The provider refused the request with status ${status}.`,
         { status, upstreamStatus: status, retryAfterMs: retryAfterMs(header), upstream },
       );
     case 401:
@@ -63,35 +73,51 @@ export function refused({ status, header, message, ...upstream }: UpstreamRefusa
 
 /**
  * What the body of a refusal says: an object or a text under `error`, or all of it where there is none,
- * as Mistral, FastAPI and older vLLM have it.
+ * as Mistral, FastAPI and older vLLM have it. Google's is in a list.
  * @returns undefined where it is no JSON object
  */
 export function refusalFields(body: string): RefusalFields | undefined {
-  const json = parseObject(body);
-  const said = json?.error ?? json;
+  const json = parseJson(body);
+  const whole: unknown = Array.isArray(json) ? json[0] : json;
+  if (!isObject(whole)) return undefined;
+  const { error } = whole;
+  const said = typeof error === 'boolean' ? whole : (error ?? whole);
   if (typeof said === 'string') return { message: said };
-  if (!said) return undefined;
-  const {
-    detail,
-    message = detail,
-    type,
-    code,
-    param,
-  } = said as RefusalFields & {
-    detail?: unknown;
+  if (!isObject(said)) return undefined;
+  const { detail, message = detail, type, code, param } = said;
+  return {
+    message: textOf(message),
+    type: nameOf(type),
+    code: nameOf(code),
+    param: nameOf(param),
   };
-  // A list of what is wrong, where it comes from a schema.
-  const text = typeof message === 'object' && message ? JSON.stringify(message) : message;
-  return { message: text as string | undefined, type, code, param };
 }
 
-function parseObject(text: string): { error?: unknown } | undefined {
+function parseJson(text: string): unknown {
   try {
-    const json: unknown = JSON.parse(text);
-    return typeof json === 'object' && json ? json : undefined;
+    return JSON.parse(text);
   } catch {
     return undefined;
   }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+/** A text, or a list of what is wrong, where it comes from a schema. */
+function textOf(said: unknown): string | undefined {
+  if (typeof said === 'string') return said;
+  try {
+    return isObject(said) ? JSON.stringify(said) : undefined;
+  } catch {
+    // What can be parsed can be nested too deeply to be written.
+    return undefined;
+  }
+}
+
+function nameOf(said: unknown): string | undefined {
+  return typeof said === 'string' && said.length <= MAX_NAME_LENGTH ? said : undefined;
 }
 
 /**

@@ -4,7 +4,7 @@ import type { ServiceOf } from '../../config/file/providers.schema.js';
 import type { ChatProvider, ChatRequest, Frame, StreamOptions } from '../chat-provider.js';
 import type { HttpClient, UpstreamRequest } from '../http/http-client.js';
 import { readText, streamLines } from '../http/stream-lines.js';
-import { expectStream, refusalFields, refused, wordsOf } from '../http/upstream-error.js';
+import { expectStream, refusalFields, refused } from '../http/upstream-error.js';
 import { chatParser } from './chat.parser.js';
 import { toOllamaRequest } from './chat-request.js';
 
@@ -54,7 +54,6 @@ export class OllamaProvider implements ChatProvider {
         ...said,
         status,
         header: (name) => response.headers[name]?.toString(),
-        message: wordsOf(said?.message),
       });
     }
     expectStream(response, /^application\/(x-ndjson|jsonl)\b/i);

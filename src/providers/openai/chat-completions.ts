@@ -5,7 +5,7 @@ import type { Observable } from 'rxjs';
 import { ChatError } from '../../errors/chat-error.js';
 import type { ChatRequest, Frame, StreamOptions } from '../chat-provider.js';
 import { streamLines } from '../http/stream-lines.js';
-import { expectStream, refused, wordsOf } from '../http/upstream-error.js';
+import { expectStream, refused, type RefusalFields } from '../http/upstream-error.js';
 import { chunkParser } from './chunk.parser.js';
 import type { SdkFetchOptions, StreamResponse } from './sdk-fetch.js';
 
@@ -38,9 +38,9 @@ export class ChatCompletions {
     model: string,
     request: ChatRequest,
     options: OpenAI.RequestOptions,
+    asksUsage = !this.withoutStreamOptions.has(model),
   ): Promise<IncomingMessage> {
     const { stream_options, ...rest } = request;
-    const asksUsage = !this.withoutStreamOptions.has(model);
     const body = {
       ...rest,
       model,
@@ -54,8 +54,10 @@ export class ChatCompletions {
       return streamOf(response as StreamResponse);
     } catch (error) {
       if (asksUsage && refusesStreamOptions(error)) {
+        const stream = await this.open(model, request, options, false);
+        // A refusal may have repeated the request and be about something else.
         this.withoutStreamOptions.add(model);
-        return this.open(model, request, options);
+        return stream;
       }
       throw toChatError(error, this.client.apiKey);
     }
@@ -89,11 +91,12 @@ function toChatError(error: unknown, key: string | null): unknown {
       cause: error,
     });
   }
-  const said = error.error as { message?: unknown } | undefined;
+  const said = error.error as RefusalFields | undefined;
   return refused({
     status: error.status as number,
     header: (name) => (error.headers as Headers | undefined)?.get(name),
-    message: wordsOf(said?.message, key),
+    key,
+    message: said?.message,
     type: error.type,
     code: error.code,
     param: error.param,

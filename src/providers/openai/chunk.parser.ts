@@ -2,9 +2,9 @@ import type { Subscriber } from 'rxjs';
 import { ChatError } from '../../errors/chat-error.js';
 import type { Frame } from '../chat-provider.js';
 import type { Delta, UpstreamChunk } from '../chunk.js';
-import { ChunkTemplate } from './chunk.template.js';
 import type { LineParser } from '../http/stream-lines.js';
 import { wordsOf } from '../http/upstream-error.js';
+import { ChunkTemplate } from './chunk.template.js';
 
 /** After so many chunks in a row that were unlike the one before, no template is made of them. */
 const MAX_MISSES = 5;
