@@ -1,29 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import {
-  catchError,
-  concat,
-  defer,
-  finalize,
-  ignoreElements,
-  lastValueFrom,
-  map,
-  NEVER,
-  Observable,
-  of,
-  race,
-  reduce,
-  ReplaySubject,
-  share,
-  Subject,
-  switchMap,
-  take,
-  takeUntil,
-  tap,
-  timer,
-  type ObservableInput,
-} from 'rxjs';
+import { concat, lastValueFrom, Observable, Subscription, type Subscriber } from 'rxjs';
 import type { Caller } from '../access/caller.js';
-import { ChatError, toChatError } from '../errors/chat-error.js';
+import { ChatError, toChatError, truncated } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
 import { contentOf, failed, type Draft, type Failure, type Terminal, type Usage } from './entry.js';
 import { RunLog } from './run-log.js';
@@ -84,15 +62,11 @@ export class LocalRun implements Run {
   /** Characters of output so far. */
   size = 0;
 
-  /** A value and not an event, so that a stop before the first viewer counts. */
-  private readonly stop = new ReplaySubject<Terminal>(1);
-  /** Emits when upstream took too long to end what has its finish reasons. */
-  private readonly overdue = new Subject<void>();
-  private opening?: NodeJS.Timeout;
-  private ending?: NodeJS.Timeout;
+  /** Open until it is known how the run ends: with it goes the request upstream. */
+  private readonly generating = new Subscription();
   private readonly transcriber: Transcriber;
-  /** The run as it goes on, whoever views it. */
-  private readonly course: Observable<Draft>;
+  private leaving?: NodeJS.Timeout;
+  private ending?: NodeJS.Timeout;
   private viewers = 0;
   private viewing = 0;
   /** Entries that there were when the last viewer left. */
@@ -105,59 +79,17 @@ export class LocalRun implements Run {
   private endedAt?: Date;
 
   constructor(private readonly options: LocalRunOptions) {
-    const { generation, admitted, choices, graceMs, commitAfterMs } = options;
-    const { stop } = this;
-    const transcriber = (this.transcriber = new Transcriber(generation, choices));
-    const created = Math.floor(this.createdAt.getTime() / 1000);
-    const log = (this.log = new RunLog(() => ({
+    const { generation, choices } = options;
+    this.transcriber = new Transcriber(generation, choices);
+    this.log = new RunLog(() => ({
       type: 'start',
-      data: { id: this.id, model: generation.target, created },
-    })));
-    const generating = defer(() => {
-      this.startedAt = new Date();
-      this.opening = setTimeout(() => log.open(), commitAfterMs);
-      return admitted ? concat(admitted, generation.frames) : generation.frames;
-    }).pipe(
-      takeUntil(this.overdue),
-      // Tokens go from here straight to the log: what follows decides about the run's end alone.
-      reduce((_: unknown, frame: Frame) => this.record(frame), undefined),
-      map(() => transcriber.end()),
-      catchError((error: unknown) => of(this.endOf(toChatError(error)))),
-      finalize(() => {
-        clearTimeout(this.opening);
-        clearTimeout(this.ending);
-      }),
-    );
-    const graceOver = () =>
-      after(graceMs).pipe(
-        tap(() => stop.next(cancelled())),
-        ignoreElements(),
-      );
-    this.course = race(stop, generating).pipe(
-      take(1),
-      switchMap((terminal) => this.settle(terminal)),
-      tap({
-        next: () => (this.endedAt = new Date()),
-        // Viewers have their end by now.
-        complete: () => this.options.onEnd?.(this.summary()),
-      }),
-      // Never a reset: it would start, and bill, a second generation for the next viewer.
-      share({
-        connector: () => log,
-        resetOnComplete: false,
-        resetOnError: false,
-        resetOnRefCountZero: graceOver,
-      }),
-    );
-    this.activity = new Observable((viewer) => {
-      this.viewers += 1;
-      this.viewing += 1;
-      viewer.add(() => {
-        this.viewing -= 1;
-        if (this.viewing === 0) this.seen = log.entries.length;
-      });
-      this.course.subscribe(viewer);
-    });
+      data: {
+        id: this.id,
+        model: generation.target,
+        created: Math.floor(this.createdAt.getTime() / 1000),
+      },
+    }));
+    this.activity = new Observable((viewer) => this.view(viewer));
   }
 
   get caller(): Caller {
@@ -204,14 +136,64 @@ export class LocalRun implements Run {
   }
 
   private async end(terminal: Terminal) {
-    this.stop.next(terminal);
-    await lastValueFrom(this.course, { defaultValue: undefined });
+    this.conclude(terminal);
+    await lastValueFrom(this.log, { defaultValue: undefined });
+  }
+
+  private view(viewer: Subscriber<Draft>) {
+    this.viewers += 1;
+    this.viewing += 1;
+    clearTimeout(this.leaving);
+    viewer.add(() => this.leave());
+    this.log.subscribe(viewer);
+    // Never a second time: it would generate, and bill, once more.
+    if (!this.startedAt && !this.generating.closed) this.start();
+  }
+
+  private leave() {
+    this.viewing -= 1;
+    if (this.viewing > 0) return;
+    this.seen = this.log.entries.length;
+    const { graceMs } = this.options;
+    if (graceMs === 0) this.conclude(cancelled());
+    else if (graceMs !== Infinity && !this.generating.closed) {
+      this.leaving = setTimeout(() => this.conclude(cancelled()), graceMs);
+    }
   }
 
   private get status(): RunStatus {
     const { terminal } = this.log;
     if (terminal) return STATUS[terminal.type];
     return this.startedAt ? 'running' : 'queued';
+  }
+
+  private start() {
+    const { generation, admitted, commitAfterMs } = this.options;
+    this.startedAt = new Date();
+    const opening = setTimeout(() => this.log.open(), commitAfterMs);
+    this.generating.add(() => {
+      clearTimeout(opening);
+      clearTimeout(this.ending);
+      clearTimeout(this.leaving);
+    });
+    const frames = admitted ? concat(admitted, generation.frames) : generation.frames;
+    this.generating.add(
+      frames.subscribe({
+        next: (frame) => this.take(frame),
+        error: (error: unknown) => this.conclude(this.endOf(toChatError(error))),
+        complete: () => this.conclude(this.endOf()),
+      }),
+    );
+  }
+
+  private take(frame: Frame) {
+    // What is emitted while it is being subscribed to can't be unsubscribed from yet.
+    if (this.generating.closed) return;
+    try {
+      this.record(frame);
+    } catch (error) {
+      this.conclude(failed(toChatError(error)));
+    }
   }
 
   /** @throws {ChatError} when the output is too long, or can't be an answer's */
@@ -230,28 +212,45 @@ export class LocalRun implements Run {
       this.log.next(event);
     }
     if (this.transcriber.hasFinished) {
-      this.ending ??= setTimeout(() => this.overdue.next(), USAGE_WAIT_MS);
+      this.ending ??= setTimeout(() => this.conclude(this.endOf()), USAGE_WAIT_MS);
     }
   }
 
-  /** A deadline that passes between the last finish reason and upstream's end breaks nothing off. */
-  private endOf(error: ChatError): Terminal {
-    const isDeadline = error.code === 'timeout_idle' || error.code === 'timeout_total';
-    return isDeadline && this.transcriber.hasFinished ? this.transcriber.end() : failed(error);
+  /**
+   * How the run ends when upstream has ended, or failed. A deadline that passes between the last
+   * finish reason and upstream's end breaks nothing off.
+   */
+  private endOf(error?: ChatError): Terminal {
+    const isOver = !error || error.code === 'timeout_idle' || error.code === 'timeout_total';
+    if (isOver && this.transcriber.hasFinished) return this.transcriber.end();
+    return failed(error ?? truncated());
   }
 
-  /** The run's end with its tokens counted: by the provider, else here. */
-  private settle(terminal: Terminal): ObservableInput<Terminal> {
+  /** Ends the run, if nothing did before, with its tokens counted: by the provider, else here. */
+  private conclude(terminal: Terminal) {
+    if (this.generating.closed) return;
+    this.generating.unsubscribe();
     // A request that was refused used nothing.
     const isFree = terminal.type === 'error' && !this.log.isOpen;
-    if (terminal.data.usage || isFree) return [terminal];
+    if (terminal.data.usage || isFree) {
+      this.close(terminal);
+      return;
+    }
     this.options.onStop?.();
-    return this.usage()
+    void this.usage()
       .catch(() => null)
       .then((usage) => {
         terminal.data.usage = usage;
-        return terminal;
+        this.close(terminal);
       });
+  }
+
+  private close(terminal: Terminal) {
+    this.endedAt = new Date();
+    this.log.next(terminal);
+    // Viewers have their end by now.
+    this.options.onEnd?.(this.summary());
+    this.log.complete();
   }
 
   private summary(): RunRecord {
@@ -287,12 +286,6 @@ export class LocalRun implements Run {
     const generated = this.log.entries.map(contentOf).join('');
     return this.transcriber.usage ?? this.options.estimateUsage(generated);
   }
-}
-
-/** Emits once after `ms`: at once for 0, never for Infinity. */
-function after(ms: number): Observable<unknown> {
-  if (ms === 0) return of(0);
-  return ms === Infinity ? NEVER : timer(ms);
 }
 
 function cancelled(): Terminal {

@@ -9,7 +9,7 @@ export class RunLog extends Subject<Draft> {
   readonly entries: Entry[] = [];
 
   /** @param first makes what opens the log, when something else is about to */
-  constructor(private readonly first?: () => Draft) {
+  constructor(private first?: () => Draft) {
     super();
   }
 
@@ -32,14 +32,11 @@ export class RunLog extends Subject<Draft> {
   }
 
   open() {
-    if (this.isOpen || !this.first) return;
-    const first = this.first();
-    this.append(first);
-    super.next(first);
+    if (this.begin()) super.next(this.entries[0]!);
   }
 
   override next(draft: Draft) {
-    if (!this.isOpen && this.first) this.append(this.first());
+    this.begin();
     this.append(draft);
     super.next(draft);
   }
@@ -49,6 +46,14 @@ export class RunLog extends Subject<Draft> {
     this.entries.push({ ...terminal, seq: this.entries.length });
     super.next(terminal);
     this.complete();
+  }
+
+  private begin(): boolean {
+    if (!this.first) return false;
+    this.append(this.first());
+    // It refers to the run, which is not kept for as long as its log.
+    this.first = undefined;
+    return true;
   }
 
   private append(draft: Draft) {
