@@ -1,5 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { NEVER } from 'rxjs';
+import { setImmediate as turn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { ChatError } from '../errors/chat-error.js';
 import { LocalRun } from './local.run.js';
 import { MemoryRunStore } from './memory.run-store.js';
@@ -31,6 +34,23 @@ describe(MemoryRunStore.name, () => {
     expect(found).toMatchObject({ id, log, state, isKept: true });
     expect(found).not.toBeInstanceOf(LocalRun);
     expect(found!.locate(log.entries.length)).toBe('end');
+  });
+
+  it('should let go of an ended run itself, with the request that it answered', async () => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    const store = new MemoryRunStore(STORE);
+    const endRun = async () => {
+      const run = addRun(store);
+      await run.fail(new ChatError('internal', 'It failed.'));
+      return { id: run.id, run: new WeakRef(run) };
+    };
+    const ended = await endRun();
+    await turn();
+    collectGarbage();
+
+    expect(await store.find(ended.id)).toBeDefined();
+    expect(ended.run.deref()).toBeUndefined();
   });
 
   it('should tell whoever links a chat what it showed before', async () => {
