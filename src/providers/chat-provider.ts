@@ -24,9 +24,13 @@ export interface ChatRequest {
 
 /** One chunk of a provider's output, in OpenAI's form. */
 export interface Frame {
-  chunk: UpstreamChunk;
+  readonly chunk: UpstreamChunk;
   /** The chunk's JSON as upstream wrote it, where upstream spoke this form. */
-  json?: string;
+  readonly json?: string;
+  /** An earlier chunk of this answer that says the same, but for the text of its only choice. */
+  readonly like?: UpstreamChunk;
+  /** The text of a chunk that is like an earlier one: who reads it need not look at the chunk. */
+  readonly text?: string;
 }
 
 export interface StreamOptions {

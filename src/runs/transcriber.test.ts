@@ -1,6 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
+import { Observable } from 'rxjs';
+import type { Frame } from '../providers/chat-provider.js';
 import type { UpstreamChoice, UpstreamChunk } from '../providers/chunk.js';
+import { chunkParser } from '../providers/openai/chunk.parser.js';
 import type { Draft } from './entry.js';
 import { Transcriber } from './transcriber.js';
 
@@ -44,7 +48,66 @@ function outputOf(drafts: Draft[]): ChatCompletionChunk[] {
     );
 }
 
+/** Frames as the provider makes them, most of which are like the one before. */
+function framesOf(chunks: UpstreamChunk[]): Frame[] {
+  const frames: Frame[] = [];
+  new Observable<Frame>((subscriber) => {
+    const parse = chunkParser(subscriber, Infinity);
+    for (const each of chunks) {
+      parse(`data: ${JSON.stringify(each)}`);
+      parse('');
+    }
+  }).subscribe((frame) => frames.push(frame));
+  return frames;
+}
+
 describe(Transcriber, () => {
+  it('should make the same of chunks that are like others as of those that are parsed', () => {
+    const content = fc.constantFrom('Hi', ' there', '', 'a"b', 'や');
+    const delta = fc.oneof(
+      { weight: 5, arbitrary: fc.record({ content }) },
+      fc.record({ content, role: fc.constantFrom('assistant', 'nobody') }),
+      fc.record({ content, reasoning: fc.constantFrom('Hm', '', null) }),
+      fc.constant({ tool_calls: [{ index: 0, function: { arguments: '{' } }] }),
+    );
+    const choices = fc.oneof(
+      { weight: 5, arbitrary: fc.tuple(delta.map((each) => choice(each))) },
+      fc.tuple(fc.record({ delta, finish_reason: fc.constantFrom('stop', null) })),
+      fc.constant([]),
+    );
+    const fields: fc.Arbitrary<Fields> = fc.oneof(
+      { weight: 5, arbitrary: fc.constant({}) },
+      fc.record({ id: fc.constantFrom('chatcmpl-2', 'chatcmpl-3') }),
+      fc.constant({ system_fingerprint: null }),
+      fc.constant({ usage: { prompt_tokens: 1, completion_tokens: 2 } }),
+      fc.constant({ prompt_filter_results: [] }),
+    );
+    const chunks = fc.array(fc.tuple(choices, fields), { maxLength: 12 });
+    // What repeats is what is like it.
+    const answer = fc.array(fc.tuple(chunks, fc.integer({ min: 1, max: 4 })), { maxLength: 3 });
+    let like = 0;
+    fc.assert(
+      fc.property(answer, (parts) => {
+        const frames = framesOf(
+          parts
+            .flatMap(([part, times]) => Array<typeof part>(times).fill(part).flat())
+            .map(([made, more]) => chunk(made, more)),
+        );
+        const quick = new Transcriber({ target: 'test/gpt' }, 1);
+        const thorough = new Transcriber({ target: 'test/gpt' }, 1);
+        for (const frame of frames) {
+          const parsed = JSON.parse(frame.json!) as UpstreamChunk;
+          if (frame.like) like += 1;
+          expect(quick.add(frame)).toEqual(thorough.add({ chunk: parsed, json: frame.json }));
+        }
+        expect(quick.hasFinished).toBe(thorough.hasFinished);
+        if (quick.hasFinished) expect(quick.end()).toEqual(thorough.end());
+      }),
+      { numRuns: 1_000 },
+    );
+    expect(like).toBeGreaterThan(1_000);
+  });
+
   describe('events', () => {
     it('should be one for each kind of content, in order', () => {
       const calls = [{ index: 0, id: 'call_1', function: { name: 'f', arguments: '{"a' } }];

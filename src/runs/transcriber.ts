@@ -26,6 +26,8 @@ export class Transcriber {
   private lastWithUsage?: UpstreamChunk;
   /** What frames without choices say, such as Azure's prompt filter: it travels with the next. */
   private extras?: Omit<ChatCompletionChunk, 'usage'>;
+  /** The last chunk that is one message and stays as upstream wrote it: so do those that are like it. */
+  private plain?: UpstreamChunk;
   /** Chunks without content: they travel with the next event. */
   private pending: string[] = [];
 
@@ -53,7 +55,16 @@ export class Transcriber {
    * @throws {ChatError} `provider_error` when a finish reason says that the answer failed,
    *   `provider_malformed` when a chunk can't be written as JSON again
    */
-  add({ chunk, json }: Frame): Draft[] {
+  add(frame: Frame): Draft[] {
+    if (!frame.text || !frame.like || frame.like !== this.plain || this.extras) {
+      return this.addChunk(frame);
+    }
+    const events: Draft[] = [{ type: 'message', data: { content: frame.text } }];
+    this.send(frame.json!, events);
+    return events;
+  }
+
+  private addChunk({ chunk, json, like }: Frame): Draft[] {
     if (chunk.usage && hasCounts(chunk.usage)) {
       // The run's end is made of it, whichever that is.
       toJson(chunk);
@@ -71,6 +82,7 @@ export class Transcriber {
     const together = events.length > 0 ? NONE : finishing;
     if (choices === given && this.isClean(chunk, choices, together)) {
       this.send(json ?? toJson(chunk), events);
+      if (events.length === 1 && events[0]!.type === 'message') this.plain = like ?? chunk;
     } else {
       const clean = this.clean(chunk, choices, together);
       this.send(toJson(clean), events);

@@ -25,16 +25,16 @@ export function chunkParser(
 ): LineParser {
   let data: string | undefined;
   let template: ChunkTemplate | undefined;
-
   let misses = 0;
 
-  const read = (json: string): UpstreamChunk => {
+  const read = (json: string): Frame => {
     const known = template?.read(json);
     misses = known ? 0 : misses + 1;
     if (known) return known;
     const chunk = parseChunk(json, key);
     if (misses <= MAX_MISSES) template = ChunkTemplate.of(json, chunk) ?? template;
-    return chunk;
+    // It is passed on as one line; outside of JSON's strings a line break is but white space.
+    return { chunk, json: json.replaceAll('\n', ' ') };
   };
   return (line) => {
     if (line.startsWith('data:')) {
@@ -48,8 +48,7 @@ export function chunkParser(
       const json = data;
       data = undefined;
       if (json.trim() === '[DONE]') return true;
-      // It is passed on as one line; outside of JSON's strings a line break is but white space.
-      if (json !== '') subscriber.next({ chunk: read(json), json: json.replaceAll('\n', ' ') });
+      if (json !== '') subscriber.next(read(json));
     }
     return false;
   };

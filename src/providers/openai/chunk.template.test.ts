@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import type { Frame } from '../chat-provider.js';
 import type { UpstreamChunk } from '../chunk.js';
 import { ChunkTemplate } from './chunk.template.js';
 
@@ -14,19 +15,32 @@ function templateOf(text: string): ChunkTemplate {
   return ChunkTemplate.of(text, JSON.parse(text) as UpstreamChunk)!;
 }
 
+/** What a frame says without a look at its JSON: the chunk that it is like, with its own text. */
+function saidBy({ like, text }: Frame, obfuscation: unknown) {
+  const [choice] = like!.choices!;
+  return {
+    ...like,
+    choices: [{ ...choice, delta: { ...choice!.delta, content: text } }],
+    // Padding is nobody's to read.
+    ...(obfuscation !== undefined && { obfuscation }),
+  };
+}
+
 describe(ChunkTemplate.name, () => {
   it.each([
     ['another text', chunkOf('b')],
     ['no text', chunkOf('')],
     ['text beyond ASCII', chunkOf('や😀')],
   ])('should read a chunk with %s', (_name, chunk) => {
-    expect(templateOf(json(chunkOf('a'))).read(json(chunk))).toEqual(chunk);
+    const frame = templateOf(json(chunkOf('a'))).read(json(chunk))!;
+    expect(frame).toMatchObject({ chunk, json: json(chunk), like: chunkOf('a') });
+    expect(frame.text).toBe(chunk.choices[0]!.delta.content);
   });
 
   it('should read a chunk with another padding', () => {
     const template = templateOf(json(chunkOf('a', { obfuscation: 'xyz' })));
     const chunk = chunkOf('longer', { obfuscation: '' });
-    expect(template.read(json(chunk))).toEqual(chunk);
+    expect(template.read(json(chunk))).toMatchObject({ chunk, text: 'longer' });
   });
 
   it.each([
@@ -45,9 +59,15 @@ describe(ChunkTemplate.name, () => {
     ['no text', { choices: [{ index: 0, delta: { role: 'assistant' } }] }],
     ['a content in a second place', chunkOf('a', { note: { content: 'b' } })],
     ['an escape', chunkOf('a\n')],
+    ['no text but null', { choices: [{ index: 0, delta: { content: null } }] }],
     ['no choice', { choices: [] }],
   ])('should not be made of a chunk with %s', (_name, chunk) => {
     expect(ChunkTemplate.of(json(chunk), chunk as UpstreamChunk)).toBeUndefined();
+  });
+
+  it('should not be made of JSON in several lines, which is passed on as one', () => {
+    const lines = json(chunkOf('a')).replace(',', ',\n');
+    expect(ChunkTemplate.of(lines, chunkOf('a'))).toBeUndefined();
   });
 
   it('should not take another text for that of the delta', () => {
@@ -74,8 +94,11 @@ describe(ChunkTemplate.name, () => {
         const cut = at % (first.length + 1);
         const mangled = [first.slice(0, cut) + other + first.slice(cut), first.slice(0, cut)];
         for (const next of [json(same), json(two), ...mangled]) {
-          const read = template.read(next);
-          if (read) expect(read).toEqual(JSON.parse(next));
+          const frame = template.read(next);
+          if (!frame) continue;
+          const chunk = JSON.parse(next) as { obfuscation?: string };
+          expect(frame.chunk).toEqual(chunk);
+          expect(saidBy(frame, chunk.obfuscation)).toEqual(chunk);
         }
       }),
       { numRuns: 2_000 },

@@ -1,4 +1,5 @@
-import type { Delta, UpstreamChoice, UpstreamChunk } from '../chunk.js';
+import type { Frame } from '../chat-provider.js';
+import type { UpstreamChunk } from '../chunk.js';
 
 /** A chunk as far as it matters here, with the padding that OpenAI hides the length of tokens behind. */
 interface TextChunk extends UpstreamChunk {
@@ -9,6 +10,19 @@ interface TextChunk extends UpstreamChunk {
 // eslint-disable-next-line no-control-regex
 const NOT_PLAIN = /[\u0000-\u001f\\]/;
 
+/** A chunk that is like another but for its text. It is parsed for those alone who read more of it. */
+class TextFrame implements Frame {
+  constructor(
+    readonly like: UpstreamChunk,
+    readonly text: string,
+    readonly json: string,
+  ) {}
+
+  get chunk(): UpstreamChunk {
+    return JSON.parse(this.json) as UpstreamChunk;
+  }
+}
+
 /**
  * What the chunks of an answer have in common: all of their JSON but the text, as a rule. One that
  * reads the same around its text is not parsed again, which costs more than all else that is done
@@ -17,8 +31,6 @@ const NOT_PLAIN = /[\u0000-\u001f\\]/;
 export class ChunkTemplate {
   private constructor(
     private readonly chunk: TextChunk,
-    private readonly choice: UpstreamChoice,
-    private readonly delta: Delta,
     /** The JSON up to the text, from there to the padding if there is one, and to the end. */
     private readonly before: string,
     private readonly between: string | undefined,
@@ -31,49 +43,49 @@ export class ChunkTemplate {
    */
   static of(json: string, chunk: TextChunk): ChunkTemplate | undefined {
     const [choice, ...others] = chunk.choices ?? [];
-    const delta = choice?.delta;
-    if (!delta || others.length > 0 || typeof delta.content !== 'string') return undefined;
-    // Without an escape every quote is the beginning or the end of a string.
-    if (json.includes('\\')) return undefined;
+    if (others.length > 0 || typeof choice?.delta?.content !== 'string') return undefined;
+    // Without an escape every quote is the beginning or the end of a string. A line break would have to
+    // be replaced in every chunk that is passed on.
+    if (/[\\\n]/.test(json)) return undefined;
     const text = only(json, /"content"\s*:\s*"/g);
     if (text === undefined) return undefined;
     const textEnd = json.indexOf('"', text);
     const before = json.slice(0, text);
     const padding = only(json, /"obfuscation"\s*:\s*"/g);
     if (padding === undefined || padding < textEnd || typeof chunk.obfuscation !== 'string') {
-      return new ChunkTemplate(chunk, choice, delta, before, undefined, json.slice(textEnd));
+      return new ChunkTemplate(chunk, before, undefined, json.slice(textEnd));
     }
     const between = json.slice(textEnd, padding);
     const after = json.slice(json.indexOf('"', padding));
-    return new ChunkTemplate(chunk, choice, delta, before, between, after);
+    return new ChunkTemplate(chunk, before, between, after);
   }
 
-  /** What the JSON says, if it reads like this template; else nothing. */
-  read(json: string): TextChunk | undefined {
+  /** The frame of a chunk that reads like this template; else nothing. */
+  read(json: string): Frame | undefined {
     const { before, between, after } = this;
-    if (!json.startsWith(before)) return undefined;
-    const textEnd = json.indexOf('"', before.length);
-    const content = json.slice(before.length, textEnd);
-    if (textEnd === -1 || NOT_PLAIN.test(content)) return undefined;
-    if (between === undefined) {
-      return ends(json, textEnd, after) ? this.with(content) : undefined;
+    if (!has(json, 0, before)) return undefined;
+    const textEnd = plainEnd(json, before.length);
+    if (textEnd === -1) return undefined;
+    let end = textEnd;
+    if (between !== undefined) {
+      if (!has(json, textEnd, between)) return undefined;
+      end = plainEnd(json, textEnd + between.length);
+      if (end === -1) return undefined;
     }
-    if (!json.startsWith(between, textEnd)) return undefined;
-    const padding = textEnd + between.length;
-    const paddingEnd = json.indexOf('"', padding);
-    const obfuscation = json.slice(padding, paddingEnd);
-    if (paddingEnd === -1 || NOT_PLAIN.test(obfuscation)) return undefined;
-    return ends(json, paddingEnd, after) ? { ...this.with(content), obfuscation } : undefined;
-  }
-
-  private with(content: string): TextChunk {
-    const { chunk, choice, delta } = this;
-    return { ...chunk, choices: [{ ...choice, delta: { ...delta, content } }] };
+    if (json.length !== end + after.length || !has(json, end, after)) return undefined;
+    return new TextFrame(this.chunk, json.slice(before.length, textEnd), json);
   }
 }
 
-function ends(json: string, at: number, end: string): boolean {
-  return json.length === at + end.length && json.endsWith(end);
+/** Slices are compared as memory; `startsWith` goes from character to character. */
+function has(json: string, at: number, part: string): boolean {
+  return json.slice(at, at + part.length) === part;
+}
+
+/** Where a string without escapes ends that begins at `start`; -1 for any other. */
+function plainEnd(json: string, start: number): number {
+  const end = json.indexOf('"', start);
+  return end === -1 || NOT_PLAIN.test(json.slice(start, end)) ? -1 : end;
 }
 
 /** Where the only match ends. */
