@@ -1,12 +1,11 @@
-import { defer, finalize, of, retry, throwError, timer, type Observable } from 'rxjs';
+import { defer, finalize, Observable, of, retry, throwError, timer, type Subscriber } from 'rxjs';
 import type { BulkheadSettings } from '../config/file/providers.schema.js';
-import { toChatError, type ChatError } from '../errors/chat-error.js';
+import { ChatError, toChatError } from '../errors/chat-error.js';
 import type { ChatRequest, Frame } from '../providers/chat-provider.js';
 import type { UpstreamObserver } from '../providers/upstream-observer.js';
 import { backoffMs } from './backoff.js';
+import { begunAnswer } from './begun-answer.js';
 import type { Outcome } from './breaker.js';
-import { idleDeadline, totalDeadline } from './deadlines.js';
-import { holdBack } from './hold-back.js';
 import { remedyOf } from './remedy.js';
 import type { Route, Target } from './route.js';
 import type { TargetHealth, TargetState } from './target-health.js';
@@ -67,13 +66,7 @@ export class Generation {
     private readonly observer?: UpstreamObserver,
   ) {
     this.overMs = Math.min(MAX_OVER_MS, route.timeouts.firstToken * OVER_SHARE);
-    this.frames = defer(() => {
-      this.beginBy = performance.now() + route.timeouts.firstToken;
-      this.turnTo(0);
-      return defer(() => this.attempt()).pipe(
-        retry({ delay: (error) => this.recover(toChatError(error)) }),
-      );
-    }).pipe(totalDeadline(route.timeouts.total));
+    this.frames = new Observable((answer) => this.begin(answer));
   }
 
   /** The name of the target that is asked or, in the end, answered. */
@@ -89,6 +82,20 @@ export class Generation {
     return performance.now() > this.beginBy - this.overMs;
   }
 
+  private begin(answer: Subscriber<Frame>) {
+    const { total, firstToken } = this.route.timeouts;
+    const timer = setTimeout(() => {
+      answer.error(new ChatError('timeout_total', `The answer took over ${total} ms.`));
+    }, total);
+    answer.add(() => clearTimeout(timer));
+    this.beginBy = performance.now() + firstToken;
+    this.turnTo(0);
+    // Frames go straight to the answer: what is to be done again is only what ends.
+    defer(() => this.attempt(answer))
+      .pipe(retry({ delay: (error) => this.recover(toChatError(error)) }))
+      .subscribe(answer);
+  }
+
   private turnTo(index: number) {
     const now = performance.now();
     this.index = index;
@@ -97,29 +104,32 @@ export class Generation {
     this.turnUntil = now + (this.beginBy - now) / (this.route.targets.length - index);
   }
 
-  private attempt(): Observable<Frame> {
+  private attempt(answer: Subscriber<Frame>): Observable<never> {
     // Nobody stands in line before a door that is closed.
     if (this.isOpen) return throwError(() => this.tooManyFailures());
     const turnLeft = this.turnUntil - performance.now();
     return this.state.bulkhead.admit(
-      defer(() => this.ask()),
+      defer(() => this.ask(answer)),
       this.asked.bulkhead ?? NO_LIMITS,
       turnLeft - this.overMs,
     );
   }
 
-  private ask(): Observable<Frame> {
+  private ask(answer: Subscriber<Frame>): Observable<never> {
     const { provider, model, timeouts } = this.asked;
     const report = (this.report = this.enter());
     const firstTokenMs = Math.min(timeouts.firstToken, this.turnUntil - performance.now());
     this.isCut = firstTokenMs < (timeouts.firstToken / this.route.targets.length) * FAIR_SHARE;
     const { observer } = this;
-    return provider.stream(model, this.request, { connectMs: timeouts.connect, observer }).pipe(
-      holdBack(firstTokenMs, () => {
+    const frames = provider.stream(model, this.request, { connectMs: timeouts.connect, observer });
+    return begunAnswer(frames, answer, {
+      firstTokenMs,
+      idleMs: timeouts.idle,
+      onBegin: () => {
         this.hasBegun = true;
         report('success');
-      }),
-      idleDeadline(timeouts.idle),
+      },
+    }).pipe(
       // Who leaves says nothing of the target, and lets the next probe pass.
       finalize(() => report('nothing')),
     );
