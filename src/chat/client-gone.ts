@@ -7,7 +7,7 @@ import type { Response } from 'express';
  * @returns what stops listening
  */
 export function onClientGone({ req: { socket } }: Response, callback: () => void): () => void {
-  socket.once('close', callback);
+  socket.on('close', callback);
   return () => socket.off('close', callback);
 }
 

@@ -21,6 +21,6 @@ export class CompletionsService {
     await viewer.opened();
     const includeUsage = body.stream_options?.include_usage ?? false;
     const isResumable = asksToResume(response.req);
-    return writeResponse(viewer, openaiDialect({ includeUsage, isResumable }), response);
+    writeResponse(viewer, openaiDialect({ includeUsage, isResumable }), response);
   }
 }

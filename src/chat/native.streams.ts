@@ -59,7 +59,9 @@ async function show(
   options: FormatOptions,
 ): Promise<Events> {
   if (isWritten(format)) {
-    await writeResponse(viewer, WRITTEN_FORMATS[format](options), response);
+    writeResponse(viewer, WRITTEN_FORMATS[format](options), response);
+    // Until it is over, Nest could cut off what the client has yet to read.
+    await closed(response);
     return EMPTY;
   }
   const { toEvent } = EVENT_FORMATS[format];
@@ -77,6 +79,13 @@ async function show(
     }),
     finalize(() => viewer.release()),
   );
+}
+
+function closed(response: Response): Promise<void> {
+  return new Promise((resolve) => {
+    if (response.closed) resolve();
+    else response.once('close', resolve);
+  });
 }
 
 /** Nest writes event by event: what comes together leaves together, also with headers or the end. */

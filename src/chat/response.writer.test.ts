@@ -29,7 +29,7 @@ describe(writeResponse.name, () => {
         status: () => express,
         set: () => express,
       }) as unknown as Response;
-      void writeResponse(viewer as unknown as Viewer, dialect, express);
+      writeResponse(viewer as unknown as Viewer, dialect, express);
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;

@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import type { Response } from 'express';
+import type { Observer } from 'rxjs';
 import { cancelled } from '../errors/chat-error.js';
 import { isTerminal, type Entry } from '../runs/entry.js';
 import type { Run } from '../runs/run.js';
@@ -14,53 +15,62 @@ const STREAM_HEADERS = {
   'X-Accel-Buffering': 'no',
 };
 
-/**
- * Writes a run in a dialect that `@Sse` has no words for. Resolves when the response
- * is over, and not before: until then its caller could cut off what the client has yet to read.
- */
-export function writeResponse(
-  viewer: Viewer,
-  dialect: WrittenDialect,
-  response: Response,
-): Promise<void> {
+/** Writes a run in a dialect that `@Sse` has no words for, from its headers to its end. */
+export function writeResponse(viewer: Viewer, dialect: WrittenDialect, response: Response) {
   response.status(200).set({ ...STREAM_HEADERS, ...dialect.headers });
-  return new Promise((resolve) => {
-    let last: Entry | undefined;
-    if (response.closed) resolve();
-    response.once('close', resolve);
-    const encoder = dialect.open(viewer.run);
-    const encode = (batch: readonly Entry[]) => {
-      if (!last) replaySilently(encoder, viewer.run, batch[0]);
-      if (batch.length === 0) return encoder.heartbeat;
-      last = batch.at(-1);
-      let text = '';
-      for (const entry of batch) text += encoder.encode(entry);
-      return text;
-    };
-    viewer.batches.subscribe({
-      next: (batch) => {
-        try {
-          const text = encode(batch);
-          if (text === '') return;
-          viewer.wrote();
-          // The end of the response leaves together with the end of the text.
-          if (last && isTerminal(last)) response.socket?.cork();
-          response.write(text);
-        } catch (error) {
-          // What can't be encoded, such as JSON nested too deeply to be written, ends this response alone.
-          logger.error(error);
-          response.destroy();
-        }
-      },
-      complete: () => {
-        const broken = dialect.onFailure === 'break-off' && last?.type !== 'done';
-        if (broken) response.socket?.destroySoon();
-        else response.end();
-      },
-    });
-    // Nothing to show yet: the headers leave alone.
-    if (!response.headersSent) response.flushHeaders();
-  });
+  viewer.batches.subscribe(new BatchWriter(viewer, dialect, response));
+  // Nothing to show yet: the headers leave alone.
+  if (!response.headersSent) response.flushHeaders();
+}
+
+class BatchWriter implements Observer<readonly Entry[]> {
+  private readonly encoder: Encoder;
+  private last?: Entry;
+
+  constructor(
+    private readonly viewer: Viewer,
+    private readonly dialect: WrittenDialect,
+    private readonly response: Response,
+  ) {
+    this.encoder = dialect.open(viewer.run);
+  }
+
+  next(batch: readonly Entry[]) {
+    const { response } = this;
+    try {
+      const text = this.encode(batch);
+      if (text === '') return;
+      this.viewer.wrote();
+      // The end of the response leaves together with the end of the text.
+      if (this.last && isTerminal(this.last)) response.socket?.cork();
+      response.write(text);
+    } catch (error) {
+      // What can't be encoded, such as JSON nested too deeply to be written, ends this response alone.
+      this.error(error);
+    }
+  }
+
+  error(error: unknown) {
+    logger.error(error);
+    this.response.destroy();
+  }
+
+  complete() {
+    const { response } = this;
+    const isBroken = this.dialect.onFailure === 'break-off' && this.last?.type !== 'done';
+    if (isBroken) response.socket?.destroySoon();
+    else response.end();
+  }
+
+  private encode(batch: readonly Entry[]): string {
+    const { encoder } = this;
+    if (!this.last) replaySilently(encoder, this.viewer.run, batch[0]);
+    if (batch.length === 0) return encoder.heartbeat;
+    this.last = batch.at(-1);
+    let text = '';
+    for (const entry of batch) text += encoder.encode(entry);
+    return text;
+  }
 }
 
 /**

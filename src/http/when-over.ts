@@ -21,7 +21,7 @@ export function whenOver({ socket }: Request, response: Response, callback: () =
       each();
     }
   };
-  response.once('close', over);
+  response.on('close', over);
   // A pipelined response whose turn never came is closed by its socket alone.
-  socket.once('close', over);
+  socket.on('close', over);
 }

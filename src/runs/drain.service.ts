@@ -44,7 +44,7 @@ export class DrainService implements BeforeApplicationShutdown {
     if (this.isLeaving) response.setHeader('Connection', 'close');
     this.responses.add(response);
     whenOver(request, response, () => this.responses.delete(response));
-    response.once('finish', () => {
+    response.on('finish', () => {
       // Nest calls the connection of an event stream keep-alive, whatever was agreed.
       const isLast = this.isLeaving || request.headers.connection?.toLowerCase() === 'close';
       if (isLast) request.socket.end();

@@ -27,7 +27,7 @@ export class MessagesService {
     if (!body.stream) return writeWhole(viewer, response, wholeMessage);
     await viewer.opened();
     const isResumable = asksToResume(response.req);
-    return writeResponse(viewer, anthropicDialect({ isResumable }), response);
+    writeResponse(viewer, anthropicDialect({ isResumable }), response);
   }
 
   /**

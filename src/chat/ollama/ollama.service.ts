@@ -52,7 +52,7 @@ export class OllamaService {
       return writeWhole(viewer, response, (run) => wholeAnswer(run, options));
     }
     await viewer.opened();
-    return writeResponse(viewer, ollamaDialect(options), response);
+    writeResponse(viewer, ollamaDialect(options), response);
   }
 }
 

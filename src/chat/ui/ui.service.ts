@@ -26,7 +26,7 @@ export class UIService {
     const chat = request.id ? { id: request.id, messageId } : undefined;
     const viewer = await this.chat.start(toChatRequest(request), response, chat);
     await viewer.opened();
-    await writeResponse(viewer, uiDialect(messageId), response);
+    writeResponse(viewer, uiDialect(messageId), response);
   }
 
   /** The whole message that a chat is writing, from its start; 204 when it writes none. */
@@ -35,7 +35,7 @@ export class UIService {
     if (!active) return void response.status(204).end();
     const start = { runId: active.run.id, seq: 0 };
     const viewer = await this.chat.resume(start, response, () => undefined);
-    if (viewer) await writeResponse(viewer, uiDialect(active.messageId), response);
+    if (viewer) writeResponse(viewer, uiDialect(active.messageId), response);
   }
 
   /** Stops what a chat is generating; nothing when that is something else by now. */
