@@ -1,5 +1,6 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { BACKLOG } from './backlog.js';
 import { now } from './clock.js';
 import { serve } from './rpc.js';
 import { scenarioOf, tokenText, type Scenario } from './scenario.js';
@@ -153,7 +154,7 @@ server.keepAliveTimeout = 600_000;
 const handlers = {
   listen: () =>
     new Promise<number>((resolve) => {
-      server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () =>
+      server.listen({ port: 0, host: '127.0.0.1', backlog: BACKLOG }, () =>
         resolve((server.address() as AddressInfo).port),
       );
     }),

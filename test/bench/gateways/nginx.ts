@@ -3,6 +3,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
+import { BACKLOG } from '../backlog.js';
 
 export const hasNginx = spawnSync('nginx', ['-v']).error === undefined;
 
@@ -25,7 +26,7 @@ export function startNginx(port: number, upstreamPorts: number[]): ChildProcess 
         keepalive 512;
       }
       server {
-        listen 127.0.0.1:${port} backlog=4096;
+        listen 127.0.0.1:${port} backlog=${BACKLOG};
         location / {
           proxy_pass http://servers;
           proxy_http_version 1.1; proxy_set_header Connection "";
