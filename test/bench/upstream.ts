@@ -149,11 +149,15 @@ const server = createServer((request, response) => {
     else new Stream(scenario, response).start();
   });
 });
-server.keepAliveTimeout = 600_000;
+
+/** No gateway is to lose a connection that it has pooled while it is measured. */
+const KEEP_ALIVE_MS = 600_000;
 
 const handlers = {
-  listen: () =>
+  /** @param keepAliveMs how long a connection is kept that nothing is asked on */
+  listen: ({ keepAliveMs = KEEP_ALIVE_MS }: { keepAliveMs?: number } = {}) =>
     new Promise<number>((resolve) => {
+      server.keepAliveTimeout = keepAliveMs;
       server.listen({ port: 0, host: '127.0.0.1', backlog: BACKLOG }, () =>
         resolve((server.address() as AddressInfo).port),
       );
