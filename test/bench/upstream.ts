@@ -37,6 +37,9 @@ const LAST = [
 const streams = new Map<number, UpstreamStream>();
 let open = 0;
 
+/** Those that rest, in the order in which they came; none any more once they have gone on. */
+let resting: Stream[] | undefined = [];
+
 class Stream {
   private readonly record: UpstreamStream = { sentAt: [] };
   private sent = 0;
@@ -59,7 +62,15 @@ class Stream {
     response.flushHeaders();
     if (scenario.fault === 'silent') return;
     if (scenario.paceMs === 0) this.hurry();
-    else if (this.step()) pacerOf(scenario.paceMs).add(this);
+    else if (this.step()) {
+      if (scenario.rests && resting) resting.push(this);
+      else this.goOn();
+    }
+  }
+
+  /** @param phase after which part of the pace the next token is due; 0 is after all of it */
+  goOn(phase = 0) {
+    pacerOf(this.scenario.paceMs).add(this, phase);
   }
 
   /** Writes the next token. Returns false when there is no more to write. */
@@ -107,7 +118,7 @@ class Stream {
   }
 }
 
-/** Streams of one pace, spread over as many milliseconds as they started in. One timer for all. */
+/** Streams of one pace, each at its own phase within it. One timer for all. */
 class Pacer {
   private readonly slots: Set<Stream>[];
   private at = Math.floor(now());
@@ -117,8 +128,9 @@ class Pacer {
     setInterval(() => this.tick(), 1);
   }
 
-  add(stream: Stream) {
-    this.slots[this.at % this.slots.length]!.add(stream);
+  add(stream: Stream, phase: number) {
+    const { length } = this.slots;
+    this.slots[(this.at + Math.floor(phase * length)) % length]!.add(stream);
   }
 
   private tick() {
@@ -162,6 +174,13 @@ const handlers = {
         resolve((server.address() as AddressInfo).port),
       );
     }),
+  /** All that rest go on, spread evenly over their pace. Returns when, by {@link now}. */
+  goOn: () => {
+    const streams = resting ?? [];
+    resting = undefined;
+    streams.forEach((stream, index) => stream.goOn(index / streams.length));
+    return now();
+  },
   /** How many streams are open. */
   open: () => open,
   /** All streams since the last report. */

@@ -22,6 +22,7 @@ export function startNginx(port: number, upstreamPorts: number[]): ChildProcess 
         .map((kind) => `${kind}_temp_path ${directory}/${kind};`)
         .join(' ')}
       upstream servers {
+        least_conn;
         ${upstreamPorts.map((upstream) => `server 127.0.0.1:${upstream};`).join(' ')}
         keepalive 512;
       }
@@ -30,6 +31,7 @@ export function startNginx(port: number, upstreamPorts: number[]): ChildProcess 
         location / {
           proxy_pass http://servers;
           proxy_http_version 1.1; proxy_set_header Connection "";
+          proxy_set_header Host $http_host;
           proxy_buffering off; proxy_next_upstream off; proxy_read_timeout 1h;
         }
       }
