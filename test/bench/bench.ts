@@ -4,7 +4,17 @@ import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from './client.js';
 import { forkHelper } from './gateway.js';
-import { burst, memory, Stage, stalled, steady, type Figures, type Sizes } from './phases.js';
+import {
+  alone,
+  burst,
+  memory,
+  Stage,
+  stalled,
+  steady,
+  warmUp,
+  type Figures,
+  type Sizes,
+} from './phases.js';
 import { boxTimes, describeBox } from './proc.js';
 import { checks, describeChecks } from './checks.js';
 import { reasonsToRefuse } from './refusal.js';
@@ -16,7 +26,7 @@ import type { Upstream } from './upstream.js';
 const USAGE = `npm run bench -- [options]
   --rows a,b      only these rows: ${ROWS.map(({ name }) => name).join(', ')}
   --rounds N      how often everything is measured; medians are shown (5)
-  --only PHASE    cpu (with transit and close times), burst or memory
+  --only PHASE    cpu (with transit and close times), burst, alone or memory
   --quick         one short round with fewer streams: for development, its figures say little
   --noisy         report even where the box was busy
   --out FILE      where all figures go as JSON (test/bench/results/latest.json)`;
@@ -25,6 +35,7 @@ const USAGE = `npm run bench -- [options]
 const FULL: Sizes = {
   steady: { streams: 100, paceMs: 20, rampMs: 1000, windowMs: 3000 },
   burst: { streams: 100, overMs: 50, times: 3 },
+  alone: { turns: 100 },
   memory: { few: 1000, many: 5000, settleMs: 2500 },
   stalled: { streams: 25, tokens: 1400, pad: 3000 },
 };
@@ -32,11 +43,12 @@ const FULL: Sizes = {
 const QUICK: Sizes = {
   steady: { streams: 50, paceMs: 20, rampMs: 500, windowMs: 2000 },
   burst: { streams: 100, overMs: 50, times: 1 },
+  alone: { turns: 20 },
   memory: { few: 300, many: 1000, settleMs: 1500 },
   stalled: { streams: 10, tokens: 1400, pad: 3000 },
 };
 
-/** What V8 needs to compile what is hot. */
+/** Tokens at the pace that is measured, after {@link warmUp}'s requests. */
 const WARM_UP: Sizes['steady'] = { streams: 100, paceMs: 20, rampMs: 500, windowMs: 1500 };
 
 /** Memory varies little, and takes long: only what ratios are made of is measured more than once. */
@@ -57,7 +69,7 @@ const { values: options } = parseArgs({
 const rows = options.rows?.split(',').map(rowOf) ?? ROWS;
 const rounds = Number(options.rounds ?? (options.quick ? 1 : 5));
 const sizes = options.quick ? QUICK : FULL;
-const phases = options.only === undefined ? ['cpu', 'burst', 'memory'] : [options.only];
+const phases = options.only === undefined ? ['cpu', 'burst', 'alone', 'memory'] : [options.only];
 
 if (options.help) console.log(USAGE);
 else process.exitCode = await main();
@@ -100,12 +112,13 @@ async function measure(onFigures: (row: Row, figures: Figures) => void) {
   const start = async (row: Row) =>
     new Stage(row, await row.start?.(upstreamPort), client, upstream, upstreamPort);
 
-  if (phases.includes('cpu') || phases.includes('burst')) {
+  if (phases.some((phase) => phase !== 'memory')) {
     const stages = new Map<Row, Stage>();
     for (const row of rows) {
       say(`warming up: ${row.name}`);
       const stage = await start(row);
       stages.set(row, stage);
+      await warmUp(stage);
       await steady(stage, WARM_UP);
     }
     for (let round = 1; round <= rounds; round++) {
@@ -114,6 +127,11 @@ async function measure(onFigures: (row: Row, figures: Figures) => void) {
         const stage = stages.get(row)!;
         if (phases.includes('burst')) onFigures(row, await burst(stage, sizes.burst));
         if (phases.includes('cpu')) onFigures(row, await steady(stage, sizes.steady));
+      }
+      if (phases.includes('alone')) {
+        say(`round ${round}: alone`);
+        const all = await alone([...stages.values()], sizes.alone);
+        for (const [row, figures] of all) onFigures(row, figures);
       }
     }
     for (const { gateway } of stages.values()) await gateway?.stop();

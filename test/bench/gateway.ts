@@ -17,19 +17,32 @@ process.on('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
+/** What comes with a gateway's process. */
+interface Company {
+  probe?: Remote<Probe>;
+  /** The gateways that it balances between, which are part of it. */
+  behind?: readonly Gateway[];
+}
+
 /** A gateway's processes, or another server's. */
 export class Gateway {
+  readonly probe?: Remote<Probe>;
+  private readonly behind: readonly Gateway[];
+
   private constructor(
     private readonly child: ChildProcess,
     readonly port: number,
-    readonly probe?: Remote<Probe>,
-  ) {}
+    { probe, behind = [] }: Company,
+  ) {
+    this.probe = probe;
+    this.behind = behind;
+  }
 
   /** Resolves when the port can be connected to. */
   static async listening(
     child: ChildProcess,
     port: number,
-    probe?: Remote<Probe>,
+    company: Company = {},
   ): Promise<Gateway> {
     children.add(child);
     const signal = AbortSignal.timeout(START_TIMEOUT_MS);
@@ -37,32 +50,37 @@ export class Gateway {
       if (child.exitCode !== null) throw new Error(`a gateway did not start: ${child.spawnfile}`);
       await sleep(20, undefined, { signal });
     }
-    return new Gateway(child, port, probe);
+    return new Gateway(child, port, company);
   }
 
   cpuMs(): number {
-    return cpuMs(family(this.child.pid!));
+    return cpuMs(this.pids());
   }
 
   rssKb(): number {
-    return rssKb(family(this.child.pid!));
+    return rssKb(this.pids());
   }
 
   /** Resident memory without garbage, in kB. */
   async settledRssKb(): Promise<number> {
-    await this.probe?.call('collect');
+    for (const { probe } of [this, ...this.behind]) await probe?.call('collect');
     // What is free goes back to the system a little later.
     await sleep(500);
     return this.rssKb();
   }
 
   async stop(): Promise<void> {
+    await Promise.all(this.behind.map((gateway) => gateway.stop()));
     children.delete(this.child);
     if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     const exited = once(this.child, 'exit');
     // nginx's worker is not ours to kill; Sluice would wait for its load balancers.
     this.child.kill(this.probe ? 'SIGKILL' : 'SIGTERM');
     await exited;
+  }
+
+  private pids(): number[] {
+    return [...family(this.child.pid!), ...this.behind.flatMap((gateway) => gateway.pids())];
   }
 }
 
@@ -89,7 +107,7 @@ export function forkGateway(
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     serialization: 'advanced',
   });
-  return Gateway.listening(child, port, new Remote<Probe>(child));
+  return Gateway.listening(child, port, { probe: new Remote<Probe>(child) });
 }
 
 let redis: Promise<Gateway> | undefined;

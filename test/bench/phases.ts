@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, ClientStream, Load } from './client.js';
 import { now } from './clock.js';
 import type { Gateway } from './gateway.js';
-import { boxTimes, cpuMs, family } from './proc.js';
+import { boxLoads, cpuMs, lookAtBox } from './proc.js';
 import type { Remote } from './rpc.js';
 import type { Row } from './rows.js';
-import { percentile } from './stats.js';
+import { percentile, shuffled } from './stats.js';
 import type { Upstream, UpstreamStream } from './upstream.js';
 
 /** What one phase measured of one row, under the columns' names. */
@@ -17,9 +17,15 @@ export const ENDLESS = 999_999;
 /** How long upstream may take to see the last client leave. */
 const CLOSE_TIMEOUT_MS = 5_000;
 
+/** V8 compiles what is hot, in tiers: by then a request costs half of what the first ones do. */
+const WARM_UP_REQUESTS = 2_000;
+
+const WARM_UP_CONCURRENCY = 50;
+
 export interface Sizes {
   steady: { streams: number; paceMs: number; rampMs: number; windowMs: number };
   burst: { streams: number; overMs: number; times: number };
+  alone: { turns: number };
   memory: { few: number; many: number; settleMs: number };
   stalled: { streams: number; tokens: number; pad: number };
 }
@@ -55,6 +61,13 @@ export class Stage {
     return this.client.call('open', load);
   }
 
+  /** Opens streams and waits for their ends. */
+  async complete(count: number, overMs: number, scenario: Load['scenario']): Promise<Stream[]> {
+    await this.open(count, overMs, scenario);
+    await this.client.call('settled');
+    return this.report();
+  }
+
   /** Leaves all that is open. Resolves when upstream knows. */
   async leave(overMs: number): Promise<void> {
     await this.client.call('leave', { overMs });
@@ -75,6 +88,14 @@ export class Stage {
   }
 }
 
+/** Short requests to a gateway that has just started, before its times are measured. */
+export async function warmUp(stage: Stage): Promise<void> {
+  if (!stage.gateway) return;
+  for (let done = 0; done < WARM_UP_REQUESTS; done += WARM_UP_CONCURRENCY) {
+    await stage.complete(WARM_UP_CONCURRENCY, 0, { tokens: 3, paceMs: 0 });
+  }
+}
+
 /**
  * Paced streams that go on: what a token costs and how long it is under way; then all clients
  * leave.
@@ -87,14 +108,11 @@ export async function steady(
   await stage.open(streams, rampMs, { tokens: ENDLESS, paceMs });
   await sleep(500);
   const look = () => ({
-    at: now(),
+    ...lookAtBox(),
     gateway: gateway?.cpuMs() ?? NaN,
     client: cpuMs([client.pid]),
     upstream: cpuMs([upstream.pid]),
     own: cpuMs([process.pid]),
-    // With Redis, and the other rows' gateways, which idle.
-    all: cpuMs(family(process.pid)),
-    box: boxTimes(),
   });
   const before = look();
   await sleep(windowMs);
@@ -120,18 +138,17 @@ export async function steady(
     seen.leftAt !== undefined && said.leftAt !== undefined ? [said.leftAt - seen.leftAt] : [],
   );
   const ttft = report.map(ttftOf);
-  const used = (who: 'gateway' | 'client' | 'upstream' | 'own' | 'all') =>
+  const used = (who: 'gateway' | 'client' | 'upstream' | 'own' | 'benchMs') =>
     Math.max(0, after[who] - before[who]);
   const known = used('client') + used('upstream') + used('own') + (gateway ? used('gateway') : 0);
   return {
     cpuUs: (used('gateway') / sent) * 1000,
-    besideUs: ((used('all') - known) / sent) * 1000,
+    // Of Redis, and the other rows' gateways, which idle.
+    besideUs: ((used('benchMs') - known) / sent) * 1000,
     gatewayLoad: used('gateway') / elapsedMs,
     clientLoad: used('client') / elapsedMs,
     upstreamLoad: used('upstream') / elapsedMs,
-    foreignLoad: Math.max(0, after.box.busyMs - before.box.busyMs - used('all')) / elapsedMs,
-    stealLoad: (after.box.stealMs - before.box.stealMs) / elapsedMs,
-    idle: (after.box.idleMs - before.box.idleMs) / elapsedMs,
+    ...boxLoads(before, after),
     tokens: sent,
     transitP50: percentile(transit, 0.5),
     transitP99: percentile(transit, 0.99),
@@ -153,13 +170,41 @@ export async function burst(
   const ttft: number[] = [];
   let intact = 1;
   for (let time = 0; time <= times; time++) {
-    await stage.open(streams, overMs, { tokens: 20, paceMs: 20 });
-    await stage.client.call('settled');
-    const report = await stage.report();
+    const report = await stage.complete(streams, overMs, { tokens: 20, paceMs: 20 });
     intact = Math.min(intact, intactShare(report));
     if (time > 0) ttft.push(...report.map(ttftOf));
   }
   return { burstP50: percentile(ttft, 0.5), burstP99: percentile(ttft, 0.99), burstIntact: intact };
+}
+
+/**
+ * One stream at a time, through all rows by turns: what else the box does happens to all of them
+ * alike, so that they can be told apart by less than its noise.
+ */
+export async function alone(
+  stages: readonly Stage[],
+  { turns }: Sizes['alone'],
+): Promise<Map<Row, Figures>> {
+  const ttft = new Map<Stage, number[]>(stages.map((stage) => [stage, []]));
+  const before = lookAtBox();
+  for (let turn = 0; turn < turns; turn++) {
+    for (const stage of shuffled(stages)) {
+      // It ends a little after its first token, which that end is not to delay.
+      const report = await stage.complete(1, 0, { tokens: 1, paceMs: 5 });
+      ttft.get(stage)!.push(...report.map(ttftOf));
+    }
+  }
+  const { foreignLoad, stealLoad } = boxLoads(before, lookAtBox());
+  return new Map(
+    [...ttft].map(([{ row }, times]) => [
+      row,
+      {
+        aloneP50: percentile(times, 0.5),
+        aloneForeignLoad: foreignLoad,
+        aloneStealLoad: stealLoad,
+      },
+    ]),
+  );
 }
 
 /**
@@ -169,7 +214,7 @@ export async function burst(
 export async function memory(stage: Stage, counts: number[], settleMs: number): Promise<Figures> {
   const { gateway } = stage;
   if (!gateway) return {};
-  await warmUp(stage);
+  await useOnce(stage);
   const idleKb = await gateway.settledRssKb();
   const figures: Figures = { idleMb: idleKb / 1024 };
   let open = 0;
@@ -195,7 +240,7 @@ export async function stalled(
     const stage = await start();
     const { gateway } = stage;
     if (!gateway) return {};
-    await warmUp(stage);
+    await useOnce(stage);
     const idleKb = await gateway.settledRssKb();
     const scenario = { tokens, pad, paceMs: 0, hold: true };
     await stage.open(streams, 500, scenario, { stalled: isStalled });
@@ -212,10 +257,13 @@ export async function stalled(
   };
 }
 
-async function warmUp(stage: Stage) {
-  await stage.open(100, 200, { tokens: 20, paceMs: 20 });
-  await stage.client.call('settled');
-  await stage.report();
+/**
+ * Loads what is loaded on first use, for memory's sake. No more than that: what {@link warmUp}'s
+ * requests leave behind would be filled by the streams that are measured, and flatter those
+ * gateways that retain answers.
+ */
+async function useOnce(stage: Stage) {
+  await stage.complete(100, 200, { tokens: 20, paceMs: 20 });
 }
 
 function ttftOf({ client }: Stream): number {

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
+import { now } from './clock.js';
 
 /** What the kernel accounts on: clock ticks of 10 ms. */
 const TICK_MS = 10;
@@ -33,6 +34,27 @@ export function boxTimes(): BoxTimes {
     .split(' ')
     .map((ticks) => Number(ticks) * TICK_MS);
   return { busyMs: user! + nice! + system!, idleMs: idle! + iowait!, stealMs: steal! };
+}
+
+/** The box, and the bench with all that it has started, until now. */
+export interface BoxLook extends BoxTimes {
+  at: number;
+  benchMs: number;
+}
+
+export function lookAtBox(): BoxLook {
+  return { at: now(), benchMs: cpuMs(family(process.pid)), ...boxTimes() };
+}
+
+/** What became of the box's time between two looks, in cores. */
+export function boxLoads(before: BoxLook, after: BoxLook) {
+  const elapsedMs = after.at - before.at;
+  const benchMs = after.benchMs - before.benchMs;
+  return {
+    foreignLoad: Math.max(0, after.busyMs - before.busyMs - benchMs) / elapsedMs,
+    stealLoad: (after.stealMs - before.stealMs) / elapsedMs,
+    idle: (after.idleMs - before.idleMs) / elapsedMs,
+  };
 }
 
 export function describeBox(): string {

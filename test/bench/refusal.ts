@@ -25,19 +25,24 @@ export function reasonsToRefuse(
   if (idleBefore < MIN_IDLE_BEFORE) {
     reasons.push(`the box was busy before: ${percent(idleBefore)} idle`);
   }
+  const over = (who: string, all: Figures[], figure: string, limit: number, what: string) => {
+    const load = median(all.flatMap((figures) => figures[figure] ?? []));
+    if (load > limit) reasons.push(`${who}: ${what} (${percent(load)} of a core)`);
+  };
   for (const [{ name }, all] of measured) {
-    const typical = (figure: string) => median(all.flatMap((figures) => figures[figure] ?? []));
-    const over = (figure: string, limit: number, what: string) => {
-      const load = typical(figure);
-      if (load > limit) reasons.push(`${name}: ${what} (${percent(load)} of a core)`);
-    };
-    over('upstreamLoad', MAX_HELPER_LOAD, 'the upstream was near its own ceiling');
-    over('clientLoad', MAX_HELPER_LOAD, 'the load client was near its own ceiling');
-    over('foreignLoad', MAX_FOREIGN_LOAD, 'others used the box');
-    over('stealLoad', MAX_STEAL_LOAD, 'the hypervisor took time');
+    over(name, all, 'upstreamLoad', MAX_HELPER_LOAD, 'the upstream was near its own ceiling');
+    over(name, all, 'clientLoad', MAX_HELPER_LOAD, 'the load client was near its own ceiling');
+    over(name, all, 'foreignLoad', MAX_FOREIGN_LOAD, 'others used the box');
+    over(name, all, 'stealLoad', MAX_STEAL_LOAD, 'the hypervisor took time');
     // The naive gateway may be at its ceiling: then its figures flatter it, and nobody else.
-    if (name !== 'naive') over('gatewayLoad', MAX_GATEWAY_LOAD, 'the gateway was at its ceiling');
+    if (name !== 'naive') {
+      over(name, all, 'gatewayLoad', MAX_GATEWAY_LOAD, 'the gateway was at its ceiling');
+    }
   }
+  // Rows take turns in `alone`, so that what is true of one is true of all.
+  const [anyRow = []] = measured.values();
+  over('alone', anyRow, 'aloneForeignLoad', MAX_FOREIGN_LOAD, 'others used the box');
+  over('alone', anyRow, 'aloneStealLoad', MAX_STEAL_LOAD, 'the hypervisor took time');
   return reasons;
 }
 

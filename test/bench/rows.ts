@@ -44,6 +44,15 @@ export const ROWS: Row[] = [
     : []),
 ];
 
+/** For `scale` alone: what more than one process carries is no figure of one stream or token. */
+export const SCALE_ROWS: Row[] =
+  hasNginx && hasRedis
+    ? [
+        { name: 'openai x 2', ...OPENAI, start: twoSluices },
+        { name: 'json x 2', ...NATIVE, start: twoSluices },
+      ]
+    : [];
+
 /** Sluice as it starts for everybody, with all its default features. */
 export async function startSluice(
   upstreamPort: number,
@@ -66,6 +75,14 @@ export async function startSluice(
 
 async function sluiceWithRedis(upstreamPort: number): Promise<Gateway> {
   return startSluice(upstreamPort, { REDIS_URL: await redisUrl() });
+}
+
+/** Two processes behind nginx, which share a Redis. */
+async function twoSluices(upstreamPort: number): Promise<Gateway> {
+  const behind = [await sluiceWithRedis(upstreamPort), await sluiceWithRedis(upstreamPort)];
+  const port = await freePort();
+  const ports = behind.map((gateway) => gateway.port);
+  return Gateway.listening(startNginx(port, ports), port, { behind });
 }
 
 /** With a key that has limits; usage and metrics are always on. */

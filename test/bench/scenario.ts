@@ -11,6 +11,8 @@ export interface Scenario {
   paceMs: number;
   /** Further characters a token. */
   pad?: number;
+  /** Whether it rests after its first token, until the upstream's `goOn`. */
+  rests?: boolean;
   /** Whether it stays open after its last token. */
   hold?: boolean;
   fault?: Fault;

@@ -27,6 +27,9 @@ const RETENTION_SECONDS = 20;
 const WRITE_TIMEOUT_MS = 2_000;
 const SILENCE_TIMEOUT_MS = 3_000;
 
+/** Short, so that what the gateway has pooled is gone at the end, and a socket that is left is a leak. */
+const UPSTREAM_KEEP_ALIVE_MS = 5_000;
+
 /** From the end of the load until everything has to be gone. */
 const AFTERMATH_MS = RETENTION_SECONDS * 1000 + 15_000;
 
@@ -64,7 +67,7 @@ process.exit((await main()) ? 0 : 1);
 async function main(): Promise<boolean> {
   console.log(`${describeBox()}\n${minutes} minutes, ${clients} clients, Redis: ${usesRedis}`);
   const upstream = forkHelper<Upstream>('upstream.js');
-  const upstreamPort = await upstream.call('listen');
+  const upstreamPort = await upstream.call('listen', { keepAliveMs: UPSTREAM_KEEP_ALIVE_MS });
   const url = usesRedis ? await redisUrl() : undefined;
   const gateway = await startSluice(upstreamPort, {
     RUN_RETENTION_SECONDS: String(RETENTION_SECONDS),

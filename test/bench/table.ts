@@ -11,6 +11,7 @@ interface Column {
 
 const COLUMNS: Column[] = [
   { title: 'CPU µs a token', of: ['cpuUs'], digits: 1 },
+  { title: 'TTFT alone p50 ms', of: ['aloneP50'], digits: 2 },
   { title: 'TTFT burst p50 / p99 ms', of: ['burstP50', 'burstP99'], digits: 1 },
   { title: 'TTFT steady p50 / p99 ms', of: ['ttftP50', 'ttftP99'], digits: 1 },
   { title: 'added transit p50 / p99 ms', of: ['addedP50', 'addedP99'], digits: 2 },

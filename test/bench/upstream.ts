@@ -1,5 +1,6 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { BACKLOG } from './backlog.js';
 import { now } from './clock.js';
 import { serve } from './rpc.js';
 import { scenarioOf, tokenText, type Scenario } from './scenario.js';
@@ -36,6 +37,9 @@ const LAST = [
 const streams = new Map<number, UpstreamStream>();
 let open = 0;
 
+/** Those that rest, in the order in which they came; none any more once they have gone on. */
+let resting: Stream[] | undefined = [];
+
 class Stream {
   private readonly record: UpstreamStream = { sentAt: [] };
   private sent = 0;
@@ -58,7 +62,15 @@ class Stream {
     response.flushHeaders();
     if (scenario.fault === 'silent') return;
     if (scenario.paceMs === 0) this.hurry();
-    else if (this.step()) pacerOf(scenario.paceMs).add(this);
+    else if (this.step()) {
+      if (scenario.rests && resting) resting.push(this);
+      else this.goOn();
+    }
+  }
+
+  /** @param phase after which part of the pace the next token is due; 0 is after all of it */
+  goOn(phase = 0) {
+    pacerOf(this.scenario.paceMs).add(this, phase);
   }
 
   /** Writes the next token. Returns false when there is no more to write. */
@@ -106,7 +118,7 @@ class Stream {
   }
 }
 
-/** Streams of one pace, spread over as many milliseconds as they started in. One timer for all. */
+/** Streams of one pace, each at its own phase within it. One timer for all. */
 class Pacer {
   private readonly slots: Set<Stream>[];
   private at = Math.floor(now());
@@ -116,8 +128,9 @@ class Pacer {
     setInterval(() => this.tick(), 1);
   }
 
-  add(stream: Stream) {
-    this.slots[this.at % this.slots.length]!.add(stream);
+  add(stream: Stream, phase: number) {
+    const { length } = this.slots;
+    this.slots[(this.at + Math.floor(phase * length)) % length]!.add(stream);
   }
 
   private tick() {
@@ -148,15 +161,26 @@ const server = createServer((request, response) => {
     else new Stream(scenario, response).start();
   });
 });
-server.keepAliveTimeout = 600_000;
+
+/** No gateway is to lose a connection that it has pooled while it is measured. */
+const KEEP_ALIVE_MS = 600_000;
 
 const handlers = {
-  listen: () =>
+  /** @param keepAliveMs how long a connection is kept that nothing is asked on */
+  listen: ({ keepAliveMs = KEEP_ALIVE_MS }: { keepAliveMs?: number } = {}) =>
     new Promise<number>((resolve) => {
-      server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () =>
+      server.keepAliveTimeout = keepAliveMs;
+      server.listen({ port: 0, host: '127.0.0.1', backlog: BACKLOG }, () =>
         resolve((server.address() as AddressInfo).port),
       );
     }),
+  /** All that rest go on, spread evenly over their pace. Returns when, by {@link now}. */
+  goOn: () => {
+    const streams = resting ?? [];
+    resting = undefined;
+    streams.forEach((stream, index) => stream.goOn(index / streams.length));
+    return now();
+  },
   /** How many streams are open. */
   open: () => open,
   /** All streams since the last report. */

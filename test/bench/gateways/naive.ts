@@ -10,10 +10,11 @@ import {
   type MessageEvent,
 } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
 import OpenAI from 'openai';
 import type { ChatCompletionCreateParamsStreaming } from 'openai/resources/chat/completions';
 import { from, map, type Observable } from 'rxjs';
-import { port, upstreamUrl } from './relay.js';
+import { listening, upstreamUrl } from './relay.js';
 
 @Controller()
 class ChatController {
@@ -34,5 +35,7 @@ class ChatController {
 @Module({ controllers: [ChatController] })
 class AppModule {}
 
-const app = await NestFactory.create(AppModule, { logger: false });
-await app.listen(port, '127.0.0.1');
+const app = await NestFactory.create<NestExpressApplication>(AppModule, { logger: false });
+await app.init();
+// Nest's own `listen` takes no backlog.
+app.getHttpServer().listen(listening);

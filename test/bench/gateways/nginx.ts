@@ -3,6 +3,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
+import { BACKLOG } from '../backlog.js';
 
 export const hasNginx = spawnSync('nginx', ['-v']).error === undefined;
 
@@ -21,14 +22,16 @@ export function startNginx(port: number, upstreamPorts: number[]): ChildProcess 
         .map((kind) => `${kind}_temp_path ${directory}/${kind};`)
         .join(' ')}
       upstream servers {
+        least_conn;
         ${upstreamPorts.map((upstream) => `server 127.0.0.1:${upstream};`).join(' ')}
         keepalive 512;
       }
       server {
-        listen 127.0.0.1:${port} backlog=4096;
+        listen 127.0.0.1:${port} backlog=${BACKLOG};
         location / {
           proxy_pass http://servers;
           proxy_http_version 1.1; proxy_set_header Connection "";
+          proxy_set_header Host $http_host;
           proxy_buffering off; proxy_next_upstream off; proxy_read_timeout 1h;
         }
       }

@@ -1,6 +1,6 @@
 /** The least that a gateway can be: `node:http` and a pipe. */
 import { createServer } from 'node:http';
-import { ask, port } from './relay.js';
+import { ask, listening } from './relay.js';
 
 createServer((request, response) => {
   const parts: Buffer[] = [];
@@ -12,4 +12,4 @@ createServer((request, response) => {
     });
     response.on('close', () => outgoing.destroy());
   });
-}).listen({ port, host: '127.0.0.1', backlog: 4096 });
+}).listen(listening);

@@ -1,9 +1,15 @@
 import { Agent, request, type ClientRequest, type IncomingMessage } from 'node:http';
+import type { ListenOptions } from 'node:net';
+import { BACKLOG } from '../backlog.js';
 
 const { UPSTREAM_URL, PORT } = process.env;
 
 /** Where a gateway of the bench listens. */
-export const port = Number(PORT);
+export const listening: ListenOptions = {
+  port: Number(PORT),
+  host: '127.0.0.1',
+  backlog: BACKLOG,
+};
 
 /** Where its upstream is, as a base URL of OpenAI's API. */
 export const upstreamUrl = UPSTREAM_URL!;

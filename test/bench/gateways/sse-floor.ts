@@ -10,9 +10,10 @@ import {
   type MessageEvent,
 } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Observable } from 'rxjs';
 import { tokenText } from '../scenario.js';
-import { ask, countFrames, port } from './relay.js';
+import { ask, countFrames, listening } from './relay.js';
 
 const EVENT: MessageEvent = {
   id: 'run_0123456789abcdef0123456789abcdef:100',
@@ -40,5 +41,7 @@ class ChatController {
 @Module({ controllers: [ChatController] })
 class AppModule {}
 
-const app = await NestFactory.create(AppModule, { logger: false });
-await app.listen(port, '127.0.0.1');
+const app = await NestFactory.create<NestExpressApplication>(AppModule, { logger: false });
+await app.init();
+// Nest's own `listen` takes no backlog.
+app.getHttpServer().listen(listening);

@@ -2,9 +2,10 @@
 import 'reflect-metadata';
 import { Body, Controller, Module, Post, Res } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Response } from 'express';
 import { tokenText } from '../scenario.js';
-import { ask, countFrames, port } from './relay.js';
+import { ask, countFrames, listening } from './relay.js';
 
 /** As long as what the bench's upstream sends. */
 const FRAME = `data: {"content":"${tokenText(0)}","padding":"${'x'.repeat(262)}"}\n\n`;
@@ -28,5 +29,7 @@ class ChatController {
 @Module({ controllers: [ChatController] })
 class AppModule {}
 
-const app = await NestFactory.create(AppModule, { logger: false });
-await app.listen(port, '127.0.0.1');
+const app = await NestFactory.create<NestExpressApplication>(AppModule, { logger: false });
+await app.init();
+// Nest's own `listen` takes no backlog.
+app.getHttpServer().listen(listening);
