@@ -3,6 +3,12 @@ import { Logger, ShutdownSignal } from '@nestjs/common';
 import { createApp } from './app.js';
 import { CONFIG, ConfigError, type Config } from './config/config.js';
 
+/**
+ * Connections that may wait to be accepted, as far as the system allows. Beyond Node's own 511 the
+ * clients of a burst try again, or are reset.
+ */
+const BACKLOG = 4_096;
+
 /** One stream's fault is not the others' end. */
 process.on('unhandledRejection', (reason) => new Logger('Process').error(reason));
 
@@ -14,7 +20,8 @@ async function main() {
     (signal) => signal !== ShutdownSignal.SIGHUP || CONFIG_FILE === undefined,
   );
   app.enableShutdownHooks(signals, { useProcessExit: true });
-  await app.listen(PORT, HOST);
+  // Nest hands all that it gets to the server's own method, but has no type for the third.
+  await app.listen(PORT, HOST, BACKLOG as never);
   new Logger('Sluice').log(`Listening on ${await app.getUrl()}`);
 }
 

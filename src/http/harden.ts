@@ -40,6 +40,12 @@ export function harden(app: NestExpressApplication, config: Config) {
       contentSecurityPolicy: NO_PAGE,
       // For whoever ends TLS to say, and for all of the host.
       strictTransportSecurity: false,
+      // These are for browsers and plugins that are gone, or say what is so without them.
+      originAgentCluster: false,
+      xDnsPrefetchControl: false,
+      xDownloadOptions: false,
+      xPermittedCrossDomainPolicies: false,
+      xXssProtection: false,
     }),
   );
   // What says nothing else of itself is for its caller alone.

@@ -1,10 +1,21 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { readdir, readFile } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { TokenCounter } from './token-counter.js';
 
 const MEBI = 2 ** 20;
 
 /** Two tokens of two letters each. */
 const PAIR = ' a b';
+
+/** How far each thread of this process stands back (proc_pid_stat(5), field 19). */
+async function niceValues(): Promise<number[]> {
+  const threads = await readdir('/proc/self/task');
+  const stats = threads.map((thread) => readFile(`/proc/self/task/${thread}/stat`, 'utf8'));
+  // Only the second field, in parentheses, can have spaces in it.
+  const fields = (stat: string) => stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (await Promise.all(stats)).map((stat) => Number(fields(stat)[16]));
+}
 
 describe(TokenCounter.name, () => {
   const counter = new TokenCounter();
@@ -16,5 +27,16 @@ describe(TokenCounter.name, () => {
     expect(all.flat().filter((tokens) => tokens > MEBI / 4)).toHaveLength(2);
     expect(all.flat().filter((tokens) => tokens === MEBI / 4)).toHaveLength(8);
     expect(await counter.count([PAIR, ''])).toEqual([2, 0]);
+  });
+
+  const itOnLinux = process.platform === 'linux' ? it : it.skip;
+
+  itOnLinux('should let everything else of the process go first', async () => {
+    const { PRIORITY_BELOW_NORMAL: low } = constants.priority;
+    const before = await niceValues();
+    await counter.count([PAIR]);
+    const after = await niceValues();
+    expect(before.filter((value) => value === low)).toHaveLength(0);
+    expect(after.filter((value) => value === low)).toHaveLength(1);
   });
 });

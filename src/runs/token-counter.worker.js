@@ -1,6 +1,20 @@
 // Plain JavaScript: a worker's file is loaded by Node itself, from the sources as from the build.
 import { countTokens } from 'gpt-tokenizer/encoding/o200k_base';
+import { constants, getPriority, setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
+
+/**
+ * Streams come first: where many runs end at a time there is much to be counted. Only on Linux is the
+ * priority a thread's own, elsewhere it would be the whole process's (setpriority(2), "C library/kernel
+ * differences").
+ */
+if (process.platform === 'linux') {
+  try {
+    setPriority(Math.max(getPriority(), constants.priority.PRIORITY_BELOW_NORMAL));
+  } catch {
+    // A sandbox may forbid it. Counting at the same priority is better than not counting.
+  }
+}
 
 /** The tokenizer takes quadratic time over a word without end, so it never gets a long one. */
 const MAX_SLICE = 512;

@@ -31,6 +31,11 @@ describe('a server on a hostile network', () => {
       expect(headers['content-security-policy']).toContain("frame-ancestors 'none'");
       expect(headers['referrer-policy']).toBe('no-referrer');
       expect(headers['cross-origin-resource-policy']).toBe('same-origin');
+      expect(headers['cross-origin-opener-policy']).toBe('same-origin');
+      expect(headers['x-frame-options']).toBe('SAMEORIGIN');
+      // For browsers that are gone.
+      expect(headers).not.toHaveProperty('x-xss-protection');
+      expect(headers).not.toHaveProperty('x-download-options');
       expect(headers).not.toHaveProperty('x-powered-by');
     },
   );

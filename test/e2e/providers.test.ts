@@ -202,6 +202,15 @@ describe.each(['openai', 'azure'] as const)('a model at %s that refuses stream_o
   });
 });
 
+describe.each(['openai', 'azure'] as const)('what the SDK tells of this machine', (at) => {
+  it(`is not told to ${at}`, async () => {
+    const app = await serve(ENVIRONMENTS[at]());
+    const { headers } = await sentFor(app, { model: `${at}/text`, messages });
+    expect(headers['user-agent']).toContain('OpenAI/JS');
+    expect(Object.keys(headers).filter((name) => name.startsWith('x-stainless'))).toEqual([]);
+  });
+});
+
 describe("azure's content-filter frames", () => {
   interface Chunk {
     id: string;

@@ -5,7 +5,7 @@ import { TLSSocket } from 'node:tls';
 import { getProxyForUrl } from 'proxy-from-env';
 import { ChatError } from '../../errors/chat-error.js';
 import type { UpstreamCall, UpstreamObserver } from '../upstream-observer.js';
-import { ForwardingAgent, TunnelAgent, type Connecting } from './proxy-agents.js';
+import { ForwardingAgent, stopConnecting, TunnelAgent } from './proxy-agents.js';
 import { refused } from './upstream-error.js';
 
 /** As many connections are kept as there were requests at a time: those are bounded elsewhere. */
@@ -32,7 +32,7 @@ export interface UpstreamRequest {
  */
 @Injectable()
 export class HttpClient implements OnApplicationShutdown {
-  /** By protocol and proxy. */
+  /** By origin: the configuration names few. */
   private readonly agents = new Map<string, http.Agent>();
 
   /**
@@ -46,35 +46,26 @@ export class HttpClient implements OnApplicationShutdown {
    * @throws {ChatError} `provider_unavailable` or `timeout_connect`
    */
   request(url: string, upstream: UpstreamRequest): Promise<IncomingMessage> {
-    return this.send(url, upstream, this.agentFor(new URL(url)));
+    const target = new URL(url);
+    return this.send(target, upstream, this.agentFor(target));
   }
 
   private send(
-    url: string,
+    target: URL,
     upstream: UpstreamRequest,
     agent: http.Agent,
   ): Promise<IncomingMessage> {
     const { method, headers, body, signal, connectMs, observer } = upstream;
     return new Promise((resolve, reject) => {
-      const target = new URL(url);
-      const secure = target.protocol === 'https:';
       const call = observer?.sending(method, target);
-      const connecting = new AbortController();
-      const options: https.RequestOptions & Connecting = {
-        method,
-        headers: {
-          'accept-encoding': 'identity',
-          ...headers,
-          ...call?.headers,
-          ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
-        },
-        agent,
-        connecting: connecting.signal,
-      };
-      const request = (secure ? https : http).request(url, options);
+      const { request: make } = target.protocol === 'https:' ? https : http;
+      const request = make(target, { method, headers, agent });
+      request.setHeader('accept-encoding', 'identity');
+      if (body !== undefined) request.setHeader('content-length', Buffer.byteLength(body));
+      if (call) report(request, call);
       const end = (error?: ChatError) => {
         request.destroy(error);
-        if (!request.socket) connecting.abort(error);
+        if (!request.socket) stopConnecting(request, error);
       };
       // Not by the option `signal`: it destroys the request with an error, which Node emits on a
       // socket without a listener when the body is complete but not yet read.
@@ -84,11 +75,10 @@ export class HttpClient implements OnApplicationShutdown {
       };
       if (signal.aborted) abort();
       signal.addEventListener('abort', abort);
-      request.once('close', () => signal.removeEventListener('abort', abort));
-      if (call) report(request, call);
+      request.on('close', () => signal.removeEventListener('abort', abort));
       limitConnecting(request, connectMs, end);
-      rejectTunnelRefusal(request);
-      const wasStale = watchReuse(request);
+      let bytesBefore = 0;
+      request.on('socket', ({ bytesRead }) => (bytesBefore = bytesRead));
       request.on('response', resolve);
       // Nobody asked for another protocol.
       request.on('upgrade', ({ statusCode }, socket) => {
@@ -97,8 +87,8 @@ export class HttpClient implements OnApplicationShutdown {
       });
       // Stays after the response: a socket that fails later is told by the body's own error.
       request.on('error', (error: NodeJS.ErrnoException) => {
-        if (wasStale(error) && !signal.aborted) {
-          resolve(this.send(url, upstream, createAgent(secure, getProxyForUrl(target), ONCE)));
+        if (wasStale(request, bytesBefore, error) && !signal.aborted) {
+          resolve(this.send(target, upstream, createAgent(target, ONCE)));
         } else {
           reject(asChatError(error));
         }
@@ -112,29 +102,33 @@ export class HttpClient implements OnApplicationShutdown {
   }
 
   private agentFor(target: URL): http.Agent {
-    const proxy = getProxyForUrl(target);
-    const key = `${target.protocol} ${proxy}`;
-    const agent = this.agents.get(key) ?? createAgent(target.protocol === 'https:', proxy, POOL);
-    this.agents.set(key, agent);
+    const known = this.agents.get(target.origin);
+    if (known) return known;
+    const agent = createAgent(target, POOL);
+    this.agents.set(target.origin, agent);
     return agent;
   }
 }
 
-/** @param proxy its URL; empty for none */
-function createAgent(secure: boolean, proxy: string, options: http.AgentOptions): http.Agent {
-  if (secure) return proxy ? new TunnelAgent(proxy, options) : new https.Agent(options);
+function createAgent(target: URL, options: http.AgentOptions): http.Agent {
+  const proxy = getProxyForUrl(target);
+  if (target.protocol === 'https:') {
+    return proxy ? new TunnelAgent(proxy, options) : new https.Agent(options);
+  }
   return proxy ? new ForwardingAgent(proxy, options) : new http.Agent(options);
 }
 
+/** Tells a request where it stands in a trace, and its observer what becomes of it. */
 function report(request: ClientRequest, call: UpstreamCall) {
+  for (const [name, value] of Object.entries(call.headers)) request.setHeader(name, value);
   let response: IncomingMessage | undefined;
   let failure: string | undefined;
-  request.once('response', (answer: IncomingMessage) => {
+  request.on('response', (answer: IncomingMessage) => {
     response = answer;
     call.answered(answer.statusCode!);
   });
-  request.once('error', ({ code = 'error' }: NodeJS.ErrnoException) => (failure = code));
-  request.once('close', () => {
+  request.on('error', ({ code = 'error' }: NodeJS.ErrnoException) => (failure = code));
+  request.on('close', () => {
     if (response && !response.complete) failure ??= 'truncated';
     call.closed(failure);
   });
@@ -146,8 +140,8 @@ function limitConnecting(request: ClientRequest, ms: number, end: (error: ChatEr
     end(new ChatError('timeout_connect', message));
   }, ms);
   const stop = () => clearTimeout(timer);
-  request.once('close', stop);
-  request.once('socket', (socket) => {
+  request.on('close', stop);
+  request.on('socket', (socket) => {
     // One that was kept is connected, and so may be one that came through a proxy.
     const isSecure = socket instanceof TLSSocket;
     const isConnecting = isSecure ? socket.getFinished() === undefined : socket.connecting;
@@ -156,24 +150,17 @@ function limitConnecting(request: ClientRequest, ms: number, end: (error: ChatEr
   });
 }
 
-/** The agent would give the proxy's answer to a CONNECT for the provider's to the request. */
-function rejectTunnelRefusal(request: ClientRequest) {
-  // Emitted before there is a socket; a proxy without a tunnel has no status.
-  request.once('proxyConnect', ({ statusCode }: { statusCode?: number }) => {
-    if (statusCode === undefined || statusCode === 200) return;
-    const message = `The proxy did not connect to the provider: it answered with status ${statusCode}.`;
-    request.destroy(new ChatError('provider_unavailable', message));
-  });
-}
-
-/** @returns what tells whether a connection that was kept failed before a byte of the answer came */
-function watchReuse(request: ClientRequest): (error: NodeJS.ErrnoException) => boolean {
-  let bytesBefore = 0;
-  request.once('socket', (socket) => (bytesBefore = socket.bytesRead));
-  return ({ code }) =>
+/** Whether a connection that was kept failed before a byte of the answer came. */
+function wasStale(
+  request: ClientRequest,
+  bytesBefore: number,
+  { code }: NodeJS.ErrnoException,
+): boolean {
+  return (
     request.reusedSocket &&
     (code === 'ECONNRESET' || code === 'EPIPE') &&
-    request.socket?.bytesRead === bytesBefore;
+    request.socket?.bytesRead === bytesBefore
+  );
 }
 
 function asChatError(error: NodeJS.ErrnoException): ChatError {

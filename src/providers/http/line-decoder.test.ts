@@ -1,4 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { StringDecoder } from 'node:string_decoder';
 import { LineDecoder } from './line-decoder.js';
 
 function decode(...packets: Buffer[]) {
@@ -10,6 +12,26 @@ function decode(...packets: Buffer[]) {
   for (const packet of packets) decoder.push(packet);
   return { lines, pendingLength: decoder.pendingLength };
 }
+
+/** Bytes in packets of any lengths. */
+function packetsOf(bytes: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer[]> {
+  return fc.tuple(bytes, fc.array(fc.nat({ max: 6 }))).map(([all, lengths]) => {
+    const packets: Buffer[] = [];
+    let start = 0;
+    for (const length of lengths) packets.push(all.subarray(start, (start += length)));
+    return [...packets, all.subarray(start)];
+  });
+}
+
+/** Of one, two, three and four bytes. */
+const text = fc
+  .string({ unit: fc.constantFrom('a', ' ', '\n', '\r', 'é', 'や', '\uFEFF', '👩') })
+  .map((characters) => Buffer.from(`${characters}\n`));
+
+/** Characters that are cut short, over-long or none. */
+const garbled = fc
+  .array(fc.constantFrom(0x0a, 0x61, 0x80, 0xbf, 0xc3, 0xa9, 0xe3, 0x82, 0xed, 0xf0, 0x9f, 0xff))
+  .map((bytes) => Buffer.from(bytes));
 
 describe(LineDecoder.name, () => {
   it.each([
@@ -32,6 +54,26 @@ describe(LineDecoder.name, () => {
       }
     }
     expect(decode(...Array.from(bytes, (byte) => Buffer.of(byte))).lines).toEqual(lines);
+  });
+
+  it('gives the lines of the whole wherever any text is split', () => {
+    fc.assert(
+      fc.property(packetsOf(text), (packets) => {
+        expect(decode(...packets)).toEqual(decode(Buffer.concat(packets)));
+      }),
+    );
+  });
+
+  it('reads what is no UTF-8 as a StringDecoder does', () => {
+    fc.assert(
+      fc.property(packetsOf(garbled), (packets) => {
+        const decoder = new StringDecoder('utf8');
+        const read = packets.map((packet) => decoder.write(packet)).join('');
+        const lines = read.split('\n');
+        const pendingLength = lines.pop()!.length;
+        expect(decode(...packets)).toEqual({ lines, pendingLength });
+      }),
+    );
   });
 
   it('keeps a line without an end to itself and tells its length', () => {

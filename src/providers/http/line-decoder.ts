@@ -5,7 +5,8 @@ import { StringDecoder } from 'node:string_decoder';
  * (WHATWG HTML §9.2.5). A leading byte order mark is dropped.
  */
 export class LineDecoder {
-  private readonly decoder = new StringDecoder('utf8');
+  /** There from the first packet on that may have ended within a character: few streams need it. */
+  private decoder?: StringDecoder;
   /** The line so far. Only new text is searched: a long line costs no more for its packets. */
   private pending = '';
   private atStart = true;
@@ -20,7 +21,7 @@ export class LineDecoder {
   }
 
   push(bytes: Buffer) {
-    let text = this.decoder.write(bytes);
+    let text = this.decode(bytes);
     if (text === '') return;
     if (this.atStart) {
       this.atStart = false;
@@ -46,5 +47,13 @@ export class LineDecoder {
       if (!this.onLine(line)) return;
     }
     this.pending += text.slice(start);
+  }
+
+  private decode(bytes: Buffer): string {
+    // Of a character of several bytes none is below 0x80.
+    if (bytes.length > 0 && bytes[bytes.length - 1]! >= 0x80) {
+      this.decoder ??= new StringDecoder('utf8');
+    }
+    return this.decoder?.write(bytes) ?? bytes.toString('utf8');
   }
 }

@@ -26,9 +26,8 @@ export class ChatCompletions {
   ) {}
 
   stream(model: string, request: ChatRequest, options: StreamOptions): Observable<Frame> {
-    const fetchOptions: SdkFetchOptions = options;
     return streamLines(
-      (signal) => this.open(model, request, { signal, fetchOptions: fetchOptions as object }),
+      (signal) => this.open(model, request, { upstream: { signal, ...options } }),
       (subscriber) => chunkParser(subscriber, this.maxLineLength, this.client.apiKey),
       this.maxLineLength,
     );
@@ -37,7 +36,7 @@ export class ChatCompletions {
   private async open(
     model: string,
     request: ChatRequest,
-    options: OpenAI.RequestOptions,
+    fetchOptions: SdkFetchOptions,
     asksUsage = !this.withoutStreamOptions.has(model),
   ): Promise<IncomingMessage> {
     const { stream_options, ...rest } = request;
@@ -50,11 +49,12 @@ export class ChatCompletions {
       }),
     } as ChatCompletionCreateParamsStreaming;
     try {
+      const options = { fetchOptions: fetchOptions as object };
       const response = await this.client.chat.completions.create(body, options).asResponse();
       return streamOf(response as StreamResponse);
     } catch (error) {
       if (asksUsage && refusesStreamOptions(error)) {
-        const stream = await this.open(model, request, options, false);
+        const stream = await this.open(model, request, fetchOptions, false);
         // A refusal may have repeated the request and be about something else.
         this.withoutStreamOptions.add(model);
         return stream;

@@ -14,7 +14,7 @@ export const LEASE_MS = 5_000;
 export const RENEW_MS = 1_500;
 
 /** Entries are gathered for so long, which makes batches and delays only viewers elsewhere. */
-export const GATHER_MS = 50;
+export const GATHER_MS = 100;
 
 /** Entries of one write, or of one read. */
 export const MAX_BATCH = 500;
