@@ -17,10 +17,15 @@ const STREAM_HEADERS = {
 
 /** Writes a run in a dialect that `@Sse` has no words for, from its headers to its end. */
 export function writeResponse(viewer: Viewer, dialect: WrittenDialect, response: Response) {
+  const writer = new BatchWriter(viewer, dialect, response);
   response.status(200).set({ ...STREAM_HEADERS, ...dialect.headers });
-  viewer.batches.subscribe(new BatchWriter(viewer, dialect, response));
-  // Nothing to show yet: the headers leave alone.
-  if (!response.headersSent) response.flushHeaders();
+  const { socket } = response;
+  // What there is to show leaves with the headers. They are written apart from it, as Node keeps those
+  // that it joins with a body for as long as the response, in all the pieces that it made them of.
+  socket?.cork();
+  response.flushHeaders();
+  viewer.batches.subscribe(writer);
+  socket?.uncork();
 }
 
 class BatchWriter implements Observer<readonly Entry[]> {

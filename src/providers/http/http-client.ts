@@ -93,6 +93,8 @@ export class HttpClient implements OnApplicationShutdown {
           reject(asChatError(error));
         }
       });
+      // Node keeps headers that it joins with a body in all the pieces that it made them of.
+      request.flushHeaders();
       request.end(body);
     });
   }
