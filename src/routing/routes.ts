@@ -23,6 +23,9 @@ export interface TargetLabels {
 /** All models together that nobody configured: callers name them as they like. */
 const OTHER = 'other';
 
+/** Names whose routes are remembered at the most. */
+const MAX_RESOLVED = 1_000;
+
 type ConfiguredProvider = ProviderSettings & { provider: ChatProvider };
 
 /** Where each name leads to by one version of the settings, which never changes. */
@@ -31,6 +34,8 @@ export class Routes {
   private readonly defaultRoute: Route;
   /** The names of all targets that the settings name. */
   private readonly configured: ReadonlySet<string>;
+  /** Each name is looked up several times a request, and its route kept as long as its runs. */
+  private readonly resolved = new Map<string, Route>();
 
   constructor(
     private readonly settings: Settings,
@@ -62,13 +67,12 @@ export class Routes {
    */
   resolve(name?: string): Route {
     if (name === undefined) return this.defaultRoute;
-    const match = findAlias(this.settings.aliases, name);
-    if (match) return this.routeOf(match);
-    const target = this.find(name);
-    if (target) return this.routeTo([target]);
-    const { provider } = this.defaultRoute.targets[0];
-    if (provider.closed) return this.defaultRoute;
-    return this.routeTo([this.find(`${provider.name}/${name}`)!]);
+    const known = this.resolved.get(name);
+    if (known) return known;
+    const route = this.lookUp(name);
+    if (this.resolved.size === MAX_RESOLVED) this.resolved.clear();
+    this.resolved.set(name, route);
+    return route;
   }
 
   /** The names of all models that are worth listing: patterns stand for too many. */
@@ -91,6 +95,16 @@ export class Routes {
       model: known,
       target: `${name}/${known}`,
     };
+  }
+
+  private lookUp(name: string): Route {
+    const match = findAlias(this.settings.aliases, name);
+    if (match) return this.routeOf(match);
+    const target = this.find(name);
+    if (target) return this.routeTo([target]);
+    const { provider } = this.defaultRoute.targets[0];
+    if (provider.closed) return this.defaultRoute;
+    return this.routeTo([this.find(`${provider.name}/${name}`)!]);
   }
 
   private routeOf({ alias, matched }: AliasMatch): Route {
