@@ -71,12 +71,12 @@ export class LocalRun implements Run {
   private viewing = 0;
   /** Entries that there were when the last viewer left. */
   private seen = 0;
-  private readonly createdAt = new Date();
+  private readonly createdAt = Date.now();
   private readonly clock = performance.now();
   private ttftMs?: number;
-  private startedAt?: Date;
-  private firstTokenAt?: Date;
-  private endedAt?: Date;
+  private startedAt?: number;
+  private firstTokenAt?: number;
+  private endedAt?: number;
 
   constructor(private readonly options: LocalRunOptions) {
     const { generation, choices } = options;
@@ -86,7 +86,7 @@ export class LocalRun implements Run {
       data: {
         id: this.id,
         model: generation.target,
-        created: Math.floor(this.createdAt.getTime() / 1000),
+        created: Math.floor(this.createdAt / 1000),
       },
     }));
     this.activity = new Observable((viewer) => this.view(viewer));
@@ -119,10 +119,10 @@ export class LocalRun implements Run {
       finish_reason: terminal?.type === 'done' ? terminal.data.finish_reason : null,
       usage: terminal?.data.usage ?? this.transcriber.usage,
       error: terminal?.type === 'error' ? errorOf(terminal.data) : null,
-      created_at: this.createdAt.toISOString(),
-      started_at: this.startedAt?.toISOString() ?? null,
-      first_token_at: this.firstTokenAt?.toISOString() ?? null,
-      ended_at: this.endedAt?.toISOString() ?? null,
+      created_at: new Date(this.createdAt).toISOString(),
+      started_at: isoOf(this.startedAt),
+      first_token_at: isoOf(this.firstTokenAt),
+      ended_at: isoOf(this.endedAt),
     };
   }
 
@@ -169,7 +169,7 @@ export class LocalRun implements Run {
 
   private start() {
     const { generation, admitted, commitAfterMs } = this.options;
-    this.startedAt = new Date();
+    this.startedAt = Date.now();
     const opening = setTimeout(() => this.log.open(), commitAfterMs);
     this.generating.add(() => {
       clearTimeout(opening);
@@ -206,7 +206,7 @@ export class LocalRun implements Run {
     }
     for (const event of this.transcriber.add(frame)) {
       if (!this.firstTokenAt) {
-        this.firstTokenAt = new Date();
+        this.firstTokenAt = Date.now();
         this.ttftMs = performance.now() - this.clock;
       }
       this.log.next(event);
@@ -246,7 +246,7 @@ export class LocalRun implements Run {
   }
 
   private close(terminal: Terminal) {
-    this.endedAt = new Date();
+    this.endedAt = Date.now();
     this.log.next(terminal);
     // Viewers have their end by now.
     this.options.onEnd?.(this.summary());
@@ -276,7 +276,7 @@ export class LocalRun implements Run {
       // All entries but the start and the end.
       chunks: entries.length - 2,
       viewers: this.viewers,
-      created_at: this.createdAt.toISOString(),
+      created_at: new Date(this.createdAt).toISOString(),
       ttft_ms: this.ttftMs ?? null,
       duration_ms: performance.now() - this.clock,
     };
@@ -294,4 +294,8 @@ function cancelled(): Terminal {
 
 function errorOf({ code, message, retryable }: Failure): RunState['error'] {
   return { code, message, retryable };
+}
+
+function isoOf(time: number | undefined): string | null {
+  return time === undefined ? null : new Date(time).toISOString();
 }

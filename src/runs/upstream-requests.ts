@@ -1,7 +1,7 @@
 import type { UpstreamCall, UpstreamObserver } from '../providers/upstream-observer.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { TraceContext } from '../telemetry/trace-context.js';
-import type { SpanStart, Tracing } from '../telemetry/tracing.js';
+import type { Span, SpanStart, Tracing } from '../telemetry/tracing.js';
 import type { RunRecord } from './run-record.js';
 
 export interface UpstreamRequestsOptions {
@@ -20,7 +20,7 @@ export class UpstreamRequests implements UpstreamObserver {
   /** How long the last connection took to close that was told to, in milliseconds. */
   private closeMs?: number;
 
-  constructor(private readonly options: UpstreamRequestsOptions) {}
+  constructor(readonly options: UpstreamRequestsOptions) {}
 
   /** Whether the run is over. */
   get isOver(): boolean {
@@ -28,35 +28,11 @@ export class UpstreamRequests implements UpstreamObserver {
   }
 
   sending(method: string, url: URL): UpstreamCall {
-    const { trace, tracing, metrics, open } = this.options;
+    const { trace, tracing, open } = this.options;
     const resends = this.sent;
     const span = tracing.start(() => startOfSpan(method, url, resends, trace));
     this.sent += 1;
-    const sentAt = performance.now();
-    let status: number | undefined;
-    let droppedAt: number | undefined;
-
-    const call: UpstreamCall = {
-      headers: { ...(span?.context ?? trace) },
-      answered: (code) => (status = code),
-      dropped: () => (droppedAt ??= performance.now()),
-      closed: (failure) => {
-        open.delete(call);
-        const now = performance.now();
-        if (droppedAt !== undefined) this.closed(now - droppedAt);
-        const isDropped = droppedAt !== undefined;
-        const error = isRefusal(status) ? String(status) : isDropped ? undefined : failure;
-        const labels = {
-          http_request_method: method,
-          server_address: url.hostname,
-          ...(status !== undefined && { http_response_status_code: status }),
-          ...(error !== undefined && { error_type: error }),
-        };
-        metrics.upstreamSeconds.observe(labels, (now - sentAt) / 1000);
-        const dropped = isDropped && { 'sluice.dropped': true };
-        span?.end({ attributes: { 'http.response.status_code': status, ...dropped }, error });
-      },
-    };
+    const call = new Call(this, method, url.hostname, span);
     open.set(call, this);
     return call;
   }
@@ -67,9 +43,53 @@ export class UpstreamRequests implements UpstreamObserver {
     if (this.closeMs !== undefined) this.closed(this.closeMs);
   }
 
-  private closed(ms: number) {
+  /** A connection that was told to close has done so. */
+  closed(ms: number) {
     this.closeMs = ms;
     if (this.status === 'cancelled') this.options.metrics.cancelSeconds.observe(ms / 1000);
+  }
+}
+
+class Call implements UpstreamCall {
+  readonly headers: UpstreamCall['headers'];
+  private readonly sentAt = performance.now();
+  private status?: number;
+  private droppedAt?: number;
+
+  constructor(
+    private readonly requests: UpstreamRequests,
+    private readonly method: string,
+    private readonly host: string,
+    private readonly span?: Span,
+  ) {
+    this.headers = { ...(span?.context ?? requests.options.trace) };
+  }
+
+  answered(status: number) {
+    this.status = status;
+  }
+
+  dropped() {
+    this.droppedAt ??= performance.now();
+  }
+
+  closed(failure?: string) {
+    const { requests, status, droppedAt } = this;
+    const { open, metrics } = requests.options;
+    open.delete(this);
+    const now = performance.now();
+    const isDropped = droppedAt !== undefined;
+    if (isDropped) requests.closed(now - droppedAt);
+    const error = isRefusal(status) ? String(status) : isDropped ? undefined : failure;
+    const labels = {
+      http_request_method: this.method,
+      server_address: this.host,
+      ...(status !== undefined && { http_response_status_code: status }),
+      ...(error !== undefined && { error_type: error }),
+    };
+    metrics.upstreamSeconds.observe(labels, (now - this.sentAt) / 1000);
+    const dropped = isDropped && { 'sluice.dropped': true };
+    this.span?.end({ attributes: { 'http.response.status_code': status, ...dropped }, error });
   }
 }
 
