@@ -66,6 +66,11 @@ function textOf(call: HttpCall): string {
     .join('');
 }
 
+/** The bytes, but for the comments: how many there are depends on how quick the machine is. */
+function withoutComments(call: HttpCall): string {
+  return call.text().replaceAll(': ping\n\n', '');
+}
+
 describeStores('the UI message stream', (store) => {
   let cluster: Cluster;
   let here: number;
@@ -165,9 +170,8 @@ describeStores('the UI message stream', (store) => {
     expect((await again.headers)['x-vercel-ai-ui-message-stream']).toBe('v1');
     expect(partsOf(again)[0]).toEqual(partsOf(first)[0]);
     expect(textOf(again)).toBe(TEXT_TOKENS.slice(0, 12).join(''));
-    expect(again.text().startsWith(first.text().slice(0, first.text().lastIndexOf('\n\n')))).toBe(
-      true,
-    );
+    const seen = withoutComments(first);
+    expect(withoutComments(again).startsWith(seen.slice(0, seen.lastIndexOf('\n\n')))).toBe(true);
     expect(upstream.requests).toHaveLength(1);
   });
 
@@ -285,7 +289,7 @@ describeStores('the UI message stream', (store) => {
     await replay.ended;
 
     expect(textOf(call)).toBe(TEXT);
-    expect(replay.text()).toBe(call.text());
+    expect(withoutComments(replay)).toBe(withoutComments(call));
     expect((await replay.headers)['x-vercel-ai-ui-message-stream']).toBe('v1');
   });
 });
