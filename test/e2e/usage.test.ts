@@ -181,7 +181,7 @@ describeStores('usage', (store) => {
 
   it('tells what was generated when nobody was there, wherever the viewers were', async () => {
     const { here, there } = cluster;
-    const model = 'slow_tokens-200_ms-10';
+    const model = 'slow_tokens-200_ms-20';
     const headers = { ...asA, 'sluice-on-disconnect': 'continue' };
     const call = ask(here.port, model, { headers });
     const id = await runIdOf(call);
