@@ -109,7 +109,7 @@ describe('SIGTERM', () => {
   });
 
   it('closes connections that were kept alive behind their next answer, a stream too', async () => {
-    const port = await start({ delay: 20_000, drain: 0 });
+    const port = await start({ delay: 60_000, drain: 0 });
     const paths = ['/health/live', '/v1/chat/stream?q=hi&model=text', '/v1/models'];
     const sockets = await Promise.all(
       paths.map(async () => {

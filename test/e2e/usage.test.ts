@@ -196,7 +196,7 @@ describeStores('usage', (store) => {
     expect(record).toMatchObject({ status: 'completed', completion_tokens: 200, viewers: 2 });
     expect(record!.unseen_tokens).toBeGreaterThan(100);
     expect(record!.unseen_tokens).toBeLessThan(152);
-  }, 20_000);
+  });
 });
 
 describe('what is asked of usage', () => {
