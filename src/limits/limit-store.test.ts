@@ -225,7 +225,7 @@ describeRedis(RedisLimitStore.name, () => {
       expect(standings).toMatchObject([{ today: 0, streams: 0 }]);
     }, LEASE_MS + 2_000);
     expect(performance.now() - diedAt).toBeLessThan(LEASE_MS + 1_000);
-  }, 20_000);
+  });
 
   it('should hold what goes on for longer than a lease, and in a Redis that lost it', async () => {
     const asked = taking({ concurrentStreams: 1, tokensPerDay: 100 }, 60);
@@ -243,7 +243,7 @@ describeRedis(RedisLimitStore.name, () => {
     expect(standings).toMatchObject([{ today: 60, streams: 1 }]);
     store.settle(place!, 40);
     await eventually(async () => expect(await isTaken(peer, asked)).toBe(true));
-  }, 20_000);
+  });
 
   it('should settle what it could not while Redis was away for a moment, and once', async () => {
     const proxy = await startProxy(server.port);
@@ -260,7 +260,7 @@ describeRedis(RedisLimitStore.name, () => {
     const { standings } = await peer.take(asked);
     expect(standings).toMatchObject([{ today: 45, streams: 0 }]);
     await proxy.close();
-  }, 20_000);
+  });
 
   it('should count what was used of a place that ran out while Redis was away', async () => {
     const proxy = await startProxy(server.port);
@@ -281,7 +281,7 @@ describeRedis(RedisLimitStore.name, () => {
       5_000,
     );
     await proxy.close();
-  }, 20_000);
+  });
 
   it('should say when Redis is away', async () => {
     const { store: away } = await openStore(1);

@@ -386,5 +386,5 @@ describeRedis(RedisRunStore.name, () => {
     for (const { id } of runs) {
       expect((await peer.find(id))?.state.status).toBe('completed');
     }
-  }, 15_000);
+  });
 });

@@ -130,7 +130,7 @@ describeRedis(RedisUsageStore.name, () => {
     await store.onApplicationShutdown();
     through.onApplicationShutdown();
     await proxy.close();
-  }, 20_000);
+  });
 
   it('should keep a bounded number of rows for a Redis that is away', async () => {
     const away = new RedisConnection('redis://127.0.0.1:1', 'test:');

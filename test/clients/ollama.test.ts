@@ -12,7 +12,7 @@ import {
   type Upstream,
 } from '../support/upstream/index.js';
 
-const HEARTBEAT_MS = 100;
+const HEARTBEAT_MS = 50;
 
 const messages = [{ role: 'user', content: 'hi' }];
 
@@ -135,7 +135,7 @@ describe.each(['openai', 'ollama'])('the ollama package through Sluice to %s', (
   it('survives a long silence', async () => {
     upstream.script('pause', async (x) => {
       x.text('before');
-      await x.sleep(5 * HEARTBEAT_MS);
+      await x.sleep(20 * HEARTBEAT_MS);
       x.text('after');
       x.complete();
     });

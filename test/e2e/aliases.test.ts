@@ -23,7 +23,7 @@ beforeAll(async () => {
         base_url: `${upstream.url}/v1`,
         api_key: '${ONE_KEY}',
         models: ['text', 'echo'],
-        timeouts: { idle_ms: 300 },
+        timeouts: { idle_ms: 1000 },
       },
       two: { type: 'openai', base_url: `${upstream.url}/two/v1`, models: ['text'] },
       blue: { type: 'azure', base_url: upstream.url, api_key: 'blue-key', models: ['text'] },

@@ -33,7 +33,7 @@ const SOON_MS = 1000;
 const COMMIT_AFTER_MS = 60;
 
 /** How long a cold start may take, milliseconds. */
-const START_MS = 20_000;
+const START_MS = 40_000;
 
 let upstream: Upstream;
 let silence: SilentServer;

@@ -16,6 +16,7 @@ import {
   type Upstream,
 } from '../support/upstream/index.js';
 
+/** Of the one server that is asked about silences. */
 const HEARTBEAT_MS = 150;
 
 interface Line {
@@ -35,20 +36,23 @@ interface ToolCall {
 
 let upstream: Upstream;
 let server: RunningApp;
+let beating: RunningApp;
 
 beforeAll(async () => {
   upstream = await startUpstream();
-  server = await startApp({
+  const env = {
     OPENAI_BASE_URL: `${upstream.url}/v1`,
     OPENAI_API_KEY: 'sk-test',
     OLLAMA_BASE_URL: upstream.url,
     DEMO: 'on',
-    HEARTBEAT_MS,
-  });
+  };
+  server = await startApp(env);
+  beating = await startApp({ ...env, HEARTBEAT_MS });
 });
 afterEach(() => upstream.reset());
 afterAll(async () => {
   await server.close();
+  await beating.close();
   await upstream.close();
 });
 
@@ -58,8 +62,9 @@ function post(path: string, body: object, options: Partial<OpenOptions> = {}): H
   return open({ port: server.port, path, body: JSON.stringify(body), ...options, headers });
 }
 
-function chat(model: string, body: object = {}): HttpCall {
-  return post('/api/chat', { model, messages: [{ role: 'user', content: 'hi' }], ...body });
+function chat(model: string, body: object = {}, { port } = server): HttpCall {
+  const messages = [{ role: 'user', content: 'hi' }];
+  return post('/api/chat', { model, messages, ...body }, { port });
 }
 
 /** Reads as the tutorials do: an object a line, to the one with `done`. */
@@ -184,13 +189,17 @@ describe.each(['openai', 'ollama'])('a chat with a model of %s', (at) => {
   });
 
   it('breaks a silence with lines that any reader reads', async () => {
+    let goOn = () => {};
     upstream.script('pause', async (x) => {
       x.text('before');
-      await x.sleep(4 * HEARTBEAT_MS);
+      await new Promise<void>((resolve) => (goOn = resolve));
       x.text('after');
       x.complete();
     });
-    const lines = await linesOf(chat(`${at}/pause`));
+    const call = chat(`${at}/pause`, {}, beating);
+    await call.until(/(.*"content":"".*\n){2}/);
+    goOn();
+    const lines = await linesOf(call);
     const beats = lines.filter(({ message, done }) => !done && message?.content === '');
     expect(beats.length).toBeGreaterThanOrEqual(2);
     expect(beats[0]).toMatchObject({ message: { role: 'assistant', content: '' }, done: false });
@@ -212,10 +221,12 @@ it('breaks the silence of a long tool call too', async () => {
     piece({ function: { arguments: '"}' } });
     x.complete('tool_calls');
   });
-  const lines = await linesOf(chat('openai/long-call'));
+  const startedAt = performance.now();
+  const lines = await linesOf(chat('openai/long-call', {}, beating));
+  const ms = performance.now() - startedAt;
   const quiet = lines.filter(({ message, done }) => !done && !message?.tool_calls);
   expect(quiet.length).toBeGreaterThanOrEqual(2);
-  expect(quiet.length).toBeLessThan(10);
+  expect(quiet.length).toBeLessThanOrEqual(ms / HEARTBEAT_MS);
   expect(lines.at(-2)?.message?.tool_calls?.[0]?.function.arguments).toEqual({
     text: 'a'.repeat(20),
   });

@@ -119,9 +119,11 @@ describeStores('policies', (store) => {
   });
 
   it('with grace=2 is open 1.5 s after the last viewer left, and closed by 3 s', async () => {
-    const left = await leave(cluster.here.port, 'stall', 'grace=2');
-    // MAX_GRACE_SECONDS makes it the same.
-    const capped = await leave(cluster.here.port, 'stall_after-4', 'grace=100');
+    const [left, capped] = await Promise.all([
+      leave(cluster.here.port, 'stall', 'grace=2'),
+      // MAX_GRACE_SECONDS makes it the same.
+      leave(cluster.here.port, 'stall_after-4', 'grace=100'),
+    ]);
     await sleep(1_500);
     expect(upstream.closedEarly).toBe(0);
     expect((await stateOf(cluster.there.port, left.id)).body.status).toBe('running');

@@ -222,7 +222,7 @@ describeStores('resume', (store) => {
     expect(upstream.requests).toHaveLength(50);
     expect(upstream.requests.every(({ sent }) => sent === textOf(tokens))).toBe(true);
     expect(upstream.closedEarly).toBe(0);
-  }, 60_000);
+  }, 180_000);
 
   describe('viewers', () => {
     it('join at any time and each see all of it from the start', async () => {

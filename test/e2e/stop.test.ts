@@ -165,15 +165,15 @@ describeStores('stop', (store) => {
 
   describe('GET /v1/runs/:id', () => {
     it('tells what goes on, and what it came to', async () => {
-      const call = ask(cluster.here.port, 'text_tokens-40_ms-10');
+      const call = ask(cluster.here.port, 'text_tokens-40_ms-50');
       await call.until('data: {"content"');
       const id = await runIdOf(call);
       const running = ({ status }: State) => status === 'running';
       expect(await stateWhen(running, cluster.there.port, id)).toMatchObject({
         id,
         object: 'run',
-        model: 'text_tokens-40_ms-10',
-        target: 'openai/text_tokens-40_ms-10',
+        model: 'text_tokens-40_ms-50',
+        target: 'openai/text_tokens-40_ms-50',
         finish_reason: null,
         error: null,
         ended_at: null,

@@ -120,7 +120,7 @@ describeStores('a ticket', (store) => {
 
   it.each([
     ['rst-mid', 'error'],
-    ['slow_ms-50', 'cancelled'],
+    ['stall', 'cancelled'],
   ])('starts no other run when its run with %s has ended with %s', async (model, end) => {
     const ticket = await issue();
     const call = start(here, ticket, model);
@@ -276,7 +276,7 @@ describeStores('a ticket', (store) => {
 
   it('holds whoever views a run with it, as a key does', async () => {
     const ticket = await issue();
-    const call = start(there, ticket, 'slow_ms-50');
+    const call = start(there, ticket, 'stall');
     await call.until('data: {"content"');
     call.destroy();
     await upstream.requests[0]!.closed;

@@ -181,7 +181,7 @@ describeStores('usage', (store) => {
 
   it('tells what was generated when nobody was there, wherever the viewers were', async () => {
     const { here, there } = cluster;
-    const model = 'slow_tokens-200_ms-10';
+    const model = 'slow_tokens-200_ms-20';
     const headers = { ...asA, 'sluice-on-disconnect': 'continue' };
     const call = ask(here.port, model, { headers });
     const id = await runIdOf(call);
@@ -196,7 +196,7 @@ describeStores('usage', (store) => {
     expect(record).toMatchObject({ status: 'completed', completion_tokens: 200, viewers: 2 });
     expect(record!.unseen_tokens).toBeGreaterThan(100);
     expect(record!.unseen_tokens).toBeLessThan(152);
-  }, 20_000);
+  });
 });
 
 describe('what is asked of usage', () => {

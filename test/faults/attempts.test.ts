@@ -167,10 +167,10 @@ describe('targets that are out', () => {
 
   it('come back by one request that succeeds', async () => {
     const target = 'one/status-503_times-2';
-    await routes.start([`a: { targets: [${target}] }`], {}, breakerOf(2, 500));
+    await routes.start([`a: { targets: [${target}] }`], {}, breakerOf(2, 1_500));
     expect((await routes.answer('a')).status).toBe(502);
     expect((await routes.answer('a')).status).toBe(503);
-    await sleep(510);
+    await sleep(1_510);
     expect(await routes.healthOf(target)).toMatchObject({ state: 'half_open' });
     expect((await routes.answer('a')).text).toBe(TEXT);
     expect(await routes.healthOf(target)).toMatchObject({ state: 'closed', failures: 0 });

@@ -105,7 +105,8 @@ const CONNECT_MS = 2_000;
 /** How much longer than its deadline a cell may take on a machine with other things to do. */
 const SLACK_MS = 8_000;
 
-const CONCURRENCY = 48;
+/** More at a time would wait for the processor more than for their deadlines. */
+const CONCURRENCY = 24;
 
 /** Set up before the application starts. */
 const timers = new PendingTimers();

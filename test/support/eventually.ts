@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 const POLL_MS = 2;
 
 /** Resolves once the expectation holds; rejects with what it threw last when it does not in time. */
-export async function eventually(expectation: () => unknown, withinMs = 1000): Promise<void> {
+export async function eventually(expectation: () => unknown, withinMs = 3000): Promise<void> {
   const deadline = performance.now() + withinMs;
   for (;;) {
     try {

@@ -39,7 +39,7 @@ export async function startInstance(env: Record<string, string | number>): Promi
     complaints += data.toString();
     process.stderr.write(data);
   });
-  const signal = AbortSignal.timeout(15_000);
+  const signal = AbortSignal.timeout(30_000);
   for (;;) {
     const port = (await listens(Number(env.PORT))) ? Number(env.PORT) : toldPort(output);
     if (port !== undefined) {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { parseSse } from './sse.js';
+import { parseSse, withoutHeartbeats } from './sse.js';
 
 describe(parseSse, () => {
   it.each(['\n', '\r', '\r\n'])('should end lines at %j', (end) => {
@@ -39,5 +39,12 @@ describe(parseSse, () => {
       comments: [' ping'],
       unterminated: 'data: b\n',
     });
+  });
+});
+
+describe(withoutHeartbeats, () => {
+  it('should leave all else as it is', () => {
+    const said = 'data: : ping\n\n';
+    expect(withoutHeartbeats(`: ping\n\n${said}: ping\n\n: ping\n\n${said}`)).toBe(said + said);
   });
 });

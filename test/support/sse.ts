@@ -48,6 +48,11 @@ export function parseSse(body: string): SseStream {
   return stream;
 }
 
+/** A body without its heartbeats: how many there are depends on how quick the machine is. */
+export function withoutHeartbeats(body: string): string {
+  return body.replaceAll(/^: ping\n\n/gm, '');
+}
+
 function* linesOf(text: string): Generator<[line: string, ending: string]> {
   for (const [, line = '', ending = ''] of text.matchAll(/([^\r\n]*)(\r\n|\r|\n|$)/g)) {
     if (line !== '' || ending !== '') yield [line, ending];

@@ -125,7 +125,7 @@ describeRedis('a run whose instance is gone', () => {
     await expectNothingHeld();
     // The key is free for another attempt.
     expect((await ask(b.port, MODEL, withKey).headers)['sluice-run-id']).not.toBe(id);
-  }, 40_000);
+  });
 
   it('should stay lost when the instance was only held up, which serves its own to the end', async () => {
     const a: Instance = await startInstance(env);
@@ -148,5 +148,5 @@ describeRedis('a run whose instance is gone', () => {
     const late = await answerOf<string>(view(b.port, id));
     expect(late.body).toBe(there.text());
     await a.kill();
-  }, 40_000);
+  });
 });
