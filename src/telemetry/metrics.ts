@@ -14,6 +14,8 @@ const HTTP_SECONDS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
 const CLOSE_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
 
+const DELAY_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+
 const GEN_AI = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request_model'] as const;
 
 /**
@@ -116,6 +118,13 @@ export class Metrics {
     registers: this.registers,
   });
 
+  readonly eventLoopDelaySeconds = new Histogram({
+    name: 'sluice_event_loop_delay_seconds',
+    help: 'How late the event loop was for a timer, ten times a second.',
+    buckets: DELAY_SECONDS,
+    registers: this.registers,
+  });
+
   /** A metric whose value is looked up when it is asked for. */
   gauge(name: string, help: string, value: () => number): void {
     const collect = function (this: Gauge) {
@@ -148,10 +157,20 @@ export class Metrics {
   }
 }
 
+/** As long as a timer can be. */
+const NEVER_MS = 2 ** 31 - 1;
+
 let ofProcess: Registry | undefined;
 
 /** There is one process, however many applications are in it. */
 function processRegistry(): Registry {
-  if (!ofProcess) collectDefaultMetrics({ register: (ofProcess = new Registry()) });
-  return ofProcess;
+  if (ofProcess) return ofProcess;
+  const register = (ofProcess = new Registry());
+  // Its figures of the event loop have the time between two looks in them, of which there are a hundred
+  // a second: an idle process would spend a percent of a core on them.
+  collectDefaultMetrics({ register, eventLoopMonitoringPrecision: NEVER_MS });
+  for (const { name } of register.getMetricsAsArray()) {
+    if (name.startsWith('nodejs_eventloop_lag')) register.removeSingleMetric(name);
+  }
+  return register;
 }

@@ -1,4 +1,5 @@
 import { Global, Module } from '@nestjs/common';
+import { EventLoopDelay } from './event-loop-delay.js';
 import { MetricsController } from './metrics.controller.js';
 import { MetricsServer } from './metrics.server.js';
 import { Metrics } from './metrics.js';
@@ -8,7 +9,7 @@ import { Tracing } from './tracing.js';
 @Global()
 @Module({
   controllers: [MetricsController],
-  providers: [Metrics, MetricsServer, Tracing],
+  providers: [Metrics, MetricsServer, EventLoopDelay, Tracing],
   exports: [Metrics, Tracing],
 })
 export class TelemetryModule {}

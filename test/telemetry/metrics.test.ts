@@ -238,12 +238,22 @@ describe('/metrics', () => {
     const { types } = await Scrape.of(server.port, KEY);
     expect([...types.keys()]).toEqual(
       expect.arrayContaining([
-        'nodejs_eventloop_lag_p99_seconds',
+        'sluice_event_loop_delay_seconds',
         'process_cpu_seconds_total',
         'process_resident_memory_bytes',
         'nodejs_heap_size_used_bytes',
       ]),
     );
+  });
+
+  it('tells how late the event loop was', async () => {
+    await start();
+    const until = performance.now() + 500;
+    while (performance.now() < until);
+    await eventually(async () => {
+      const scrape = await Scrape.of(server.port, KEY);
+      expect(scrape.sum('sluice_event_loop_delay_seconds_sum')).toBeGreaterThan(0.4);
+    });
   });
 
   it('asks for a key where there are keys', async () => {
