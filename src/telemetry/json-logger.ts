@@ -31,9 +31,17 @@ const WRITE_MS = 100;
  */
 export class JsonLogger implements LoggerService {
   private readonly pino: Logger;
+  private readonly lines: ReturnType<typeof pino.destination>;
+  private flushing?: NodeJS.Timeout;
 
   /** @param destination a file descriptor */
   constructor(destination = 1) {
+    this.lines = pino.destination({
+      dest: destination,
+      sync: false,
+      minLength: WRITE_LENGTH,
+      maxLength: MAX_WAITING,
+    });
     this.pino = pino(
       {
         // Nothing is said before the configuration is read; what keeps it from being read is thrown.
@@ -42,13 +50,7 @@ export class JsonLogger implements LoggerService {
         timestamp: pino.stdTimeFunctions.isoTime,
         formatters: { level: (level) => ({ level }) },
       },
-      pino.destination({
-        dest: destination,
-        sync: false,
-        minLength: WRITE_LENGTH,
-        periodicFlush: WRITE_MS,
-        maxLength: MAX_WAITING,
-      }),
+      this.lines,
     );
   }
 
@@ -92,6 +94,10 @@ export class JsonLogger implements LoggerService {
     if (!this.pino.isLevelEnabled(write)) return;
     const fields = Object.assign({ context }, ...[message, ...rest].map(fieldsOf)) as object;
     this.pino[write](fields, typeof message === 'string' ? message : undefined);
+    this.flushing ??= setTimeout(() => {
+      this.flushing = undefined;
+      this.lines.flush();
+    }, WRITE_MS).unref();
   }
 }
 
