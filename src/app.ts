@@ -8,6 +8,7 @@ import { CONFIG, type Config } from './config/config.js';
 import { allowOrigins } from './http/cors.js';
 import { expectJson } from './http/expect-json.js';
 import { harden } from './http/harden.js';
+import { HttpAdapter } from './http/http.adapter.js';
 import { requestId } from './http/request-id.js';
 import { RequestTelemetry } from './http/request.telemetry.js';
 import { setUpDocs } from './openapi.js';
@@ -23,12 +24,11 @@ const KEEP_ALIVE_MS = 75_000;
  * @throws {ConfigError} when the environment can't be worked with
  */
 export async function createApp(logLevels?: LogLevel[]): Promise<NestExpressApplication> {
-  const app = await NestFactory.create<NestExpressApplication>(AppModule, {
+  const app = await NestFactory.create<NestExpressApplication>(AppModule, new HttpAdapter(), {
     // What keeps it from starting is thrown, and said by the caller.
     logger: logLevels ?? new JsonLogger(),
     abortOnError: false,
     bodyParser: false,
-    forceCloseConnections: true,
   });
   const config = app.get<Config>(CONFIG);
   app.useLogger(logLevels ?? [config.LOG_LEVEL]);

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { writeWholeChunks } from './whole-chunks.js';
+import { writeWholeChunk } from './whole-chunks.js';
 
-describe(writeWholeChunks.name, () => {
+describe(writeWholeChunk.name, () => {
   /** All that a client gets, to the byte. */
   async function answer(respond: (response: ServerResponse) => void, version = '1.1') {
     const server = createServer((_request, response) => {
@@ -36,7 +36,7 @@ describe(writeWholeChunks.name, () => {
     };
     const plain = await answer(write, version);
     const whole = await answer((response) => {
-      writeWholeChunks(response);
+      response.write = writeWholeChunk;
       write(response);
     }, version);
     expect(whole).toBe(plain);
@@ -45,7 +45,7 @@ describe(writeWholeChunks.name, () => {
 
   it('leaves the last chunk out of an answer that breaks off', async () => {
     const whole = await answer((response) => {
-      writeWholeChunks(response);
+      response.write = writeWholeChunk;
       response.flushHeaders();
       response.write('half');
       response.socket?.destroySoon();
