@@ -98,7 +98,8 @@ describe(Transcriber, () => {
         for (const frame of frames) {
           const parsed = JSON.parse(frame.json!) as UpstreamChunk;
           if (frame.like) like += 1;
-          expect(quick.add(frame)).toEqual(thorough.add({ chunk: parsed, json: frame.json }));
+          const events = quick.add(frame).map(({ type, data, chunks }) => ({ type, data, chunks }));
+          expect(events).toEqual(thorough.add({ chunk: parsed, json: frame.json }));
         }
         expect(quick.hasFinished).toBe(thorough.hasFinished);
         if (quick.hasFinished) expect(quick.end()).toEqual(thorough.end());

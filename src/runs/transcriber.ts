@@ -4,7 +4,7 @@ import type { CompletionUsage } from 'openai/resources/completions';
 import { truncated } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
 import { otherContent, type UpstreamChunk } from '../providers/chunk.js';
-import type { Draft, Terminal, Usage } from './entry.js';
+import { TextEntry, type Draft, type Terminal, type Usage } from './entry.js';
 import { isStandard, toStandard, type Choice } from './standard-choice.js';
 import { toJson } from './to-json.js';
 
@@ -56,12 +56,10 @@ export class Transcriber {
    *   `provider_malformed` when a chunk can't be written as JSON again
    */
   add(frame: Frame): Draft[] {
-    if (!frame.text || !frame.like || frame.like !== this.plain || this.extras) {
-      return this.addChunk(frame);
-    }
-    const events: Draft[] = [{ type: 'message', data: { content: frame.text } }];
-    this.send(frame.json!, events);
-    return events;
+    const { text, json, like } = frame;
+    const isPlain = text && json && like && like === this.plain;
+    const isAlone = !this.extras && this.pending.length === 0;
+    return isPlain && isAlone ? [new TextEntry(text, json)] : this.addChunk(frame);
   }
 
   private addChunk({ chunk, json, like }: Frame): Draft[] {
