@@ -23,6 +23,11 @@ type Events = Observable<MessageEvent>;
 /** Viewers bound what waits for a client; Nest's own bound would cut one large event. */
 export const SSE_OPTIONS = { maxPendingDataLength: Infinity };
 
+/** In so many ticks, and fewer, Nest ends a response after its last event. */
+const END_TICKS = 8;
+
+const SOON = Promise.resolve();
+
 /** The comment that is sent in a silence. */
 const HEARTBEAT: MessageEvent[] = [{ comment: 'ping' }];
 
@@ -68,13 +73,13 @@ async function show(
   return viewer.batches.pipe(
     emitEach((batch) => {
       if (batch.length === 0) return HEARTBEAT;
-      if (batch.length > 1 || isTerminal(batch[0]!)) joinWrites(response);
       const events: MessageEvent[] = [];
       for (const entry of batch) {
         const event = toEvent(entry, viewer.run);
         if (event) events.push(event);
       }
       if (events.length > 0) viewer.wrote();
+      if (batch.length > 1 || isTerminal(batch[0]!)) joinWrites(response, events.length);
       return events;
     }),
     finalize(() => viewer.release()),
@@ -88,10 +93,19 @@ function closed(response: Response): Promise<void> {
   });
 }
 
-/** Nest writes event by event: what comes together leaves together, also with headers or the end. */
-function joinWrites({ socket }: Response) {
-  socket?.cork();
-  setImmediate(() => socket?.uncork());
+/**
+ * Nest writes event by event, one a tick: what comes together leaves together, also with headers or the
+ * end. Not with `setImmediate`, which on a busy server is seconds away: libuv comes to it when no
+ * socket has anything left to read.
+ */
+function joinWrites({ socket }: Response, events: number) {
+  if (!socket) return;
+  const wait = (ticks: number) => {
+    if (ticks === 0) socket.uncork();
+    else process.nextTick(() => void SOON.then(() => wait(ticks - 1)));
+  };
+  socket.cork();
+  wait(events + END_TICKS);
 }
 
 /** @throws {ChatError} `invalid_request` when the format can't show that many answers */

@@ -20,8 +20,8 @@ const { values: options } = parseArgs({
     streams: { type: 'string', default: '5000' },
     tokens: { type: 'string', default: '100' },
     pace: { type: 'string', default: '250' },
-    /** Over how long they start, in milliseconds. */
-    over: { type: 'string', default: '5000' },
+    /** Over how long they start, in milliseconds. What starts cost is `burst`'s to tell. */
+    over: { type: 'string', default: '15000' },
   },
 });
 const count = Number(options.streams);
