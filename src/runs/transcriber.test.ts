@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import { Observable } from 'rxjs';
 import type { Frame } from '../providers/chat-provider.js';
-import type { UpstreamChoice, UpstreamChunk } from '../providers/chunk.js';
+import type { Delta, UpstreamChoice, UpstreamChunk } from '../providers/chunk.js';
 import { chunkParser } from '../providers/openai/chunk.parser.js';
 import type { Draft } from './entry.js';
 import { Transcriber } from './transcriber.js';
@@ -64,16 +64,16 @@ function framesOf(chunks: UpstreamChunk[]): Frame[] {
 describe(Transcriber, () => {
   it('should make the same of chunks that are like others as of those that are parsed', () => {
     const content = fc.constantFrom('Hi', ' there', '', 'a"b', 'や');
-    const delta = fc.oneof(
+    const delta: fc.Arbitrary<Delta> = fc.oneof(
       { weight: 5, arbitrary: fc.record({ content }) },
       fc.record({ content, role: fc.constantFrom('assistant', 'nobody') }),
       fc.record({ content, reasoning: fc.constantFrom('Hm', '', null) }),
-      fc.constant({ tool_calls: [{ index: 0, function: { arguments: '{' } }] }),
+      fc.constant<Delta>({ tool_calls: [{ index: 0, function: { arguments: '{' } }] }),
     );
-    const choices = fc.oneof(
+    const choices: fc.Arbitrary<UpstreamChoice[]> = fc.oneof(
       { weight: 5, arbitrary: fc.tuple(delta.map((each) => choice(each))) },
       fc.tuple(fc.record({ delta, finish_reason: fc.constantFrom('stop', null) })),
-      fc.constant([]),
+      fc.constant<UpstreamChoice[]>([]),
     );
     const fields: fc.Arbitrary<Fields> = fc.oneof(
       { weight: 5, arbitrary: fc.constant({}) },
