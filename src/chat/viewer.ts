@@ -3,6 +3,7 @@ import { Observable, Subscription, type Subscriber } from 'rxjs';
 import type { ChatError } from '../errors/chat-error.js';
 import { failed, isTerminal, type Entry, type Terminal } from '../runs/entry.js';
 import type { Run } from '../runs/run.js';
+import { writeWholeChunk } from '../http/whole-chunks.js';
 import { isClientGone, onClientGone } from './client-gone.js';
 
 /** A viewer hands over about this much and waits until the response took it, in characters. */
@@ -149,6 +150,7 @@ export class Viewer {
     subscriber.add(() => this.release());
     this.holding.add(() => subscriber.complete());
 
+    response.write = writeWholeChunk;
     this.dropIfStalled();
     this.onActivity = () => {
       if (isPulling) return;

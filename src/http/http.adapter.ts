@@ -1,7 +1,6 @@
 import { ExpressAdapter } from '@nestjs/platform-express';
 import type { Express, Request, Response } from 'express';
 import { createServer, IncomingMessage, ServerResponse } from 'node:http';
-import { writeWholeChunk } from './whole-chunks.js';
 
 /**
  * Express on a server whose requests and responses are Express's from their construction on.
@@ -19,7 +18,6 @@ export class HttpAdapter extends ExpressAdapter {
     class AppResponse<R extends IncomingMessage> extends ServerResponse<R> {}
     app.request = Object.setPrototypeOf(AppRequest.prototype, app.request) as Request;
     app.response = Object.setPrototypeOf(AppResponse.prototype, app.response) as Response;
-    app.response.write = writeWholeChunk;
     this.httpServer = createServer(
       { IncomingMessage: AppRequest, ServerResponse: AppResponse },
       app,

@@ -1,6 +1,6 @@
 import { ServerResponse } from 'node:http';
 
-/** Up to this size, in characters, a chunk goes to a socket that holds nothing back as it is. */
+/** Up to this size, in bytes, a chunk goes to a socket that holds nothing back as it is. */
 const SMALL = 8_192;
 
 type Callback = (error?: Error | null) => void;
@@ -15,7 +15,8 @@ type Write = (
 const { write } = ServerResponse.prototype as { write: Write };
 
 /**
- * Makes a response write each of its chunks as one piece. Node writes three, the length, the data
+ * Writes each chunk of a response as one piece, for a response that has sent its headers, or sends them
+ * by its first write. Node writes three, the length, the data
  * and the line end (RFC 9112 §7.1), and holds them back for a tick to join them, which costs a
  * stream of small chunks about as much again. Nothing changes for whoever writes, or reads.
  */

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { Logger } from '@nestjs/common';
 import { NEVER, Observable, Subject, type Subscription } from 'rxjs';
 import { ChatError } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
@@ -77,6 +78,21 @@ describe(LocalRun, () => {
       ...options,
     });
   }
+
+  it('should end whatever comes of telling of its end', async () => {
+    const run = start({
+      onEnd: () => {
+        throw new Error('nobody listens');
+      },
+    });
+    jest.spyOn(Logger.prototype, 'error').mockReturnValueOnce(undefined);
+    const end = jest.fn();
+    run.activity.subscribe({ complete: end });
+    await run.cancel();
+
+    expect(end).toHaveBeenCalledTimes(1);
+    expect(run.state.status).toBe('cancelled');
+  });
 
   function view(run: LocalRun): Subscription {
     return run.activity.subscribe();

@@ -1,3 +1,4 @@
+import { Logger } from '@nestjs/common';
 import { randomBytes } from 'node:crypto';
 import { concat, lastValueFrom, Observable, Subscription, type Subscriber } from 'rxjs';
 import type { Caller } from '../access/caller.js';
@@ -12,6 +13,8 @@ import { Transcriber } from './transcriber.js';
 
 /** After its last finish reason upstream gets this long for the usage and the end of its stream. */
 const USAGE_WAIT_MS = 2_000;
+
+const logger = new Logger('LocalRun');
 
 const STATUS = { done: 'completed', cancelled: 'cancelled', error: 'failed' } as const;
 
@@ -46,7 +49,7 @@ export interface LocalRunOptions {
   estimateUsage: (generated: string) => Promise<Usage>;
   /** Hears that nothing is generated any more, where the tokens are yet to be counted. */
   onStop?: () => void;
-  /** Hears of the run's end, once. Must not throw. */
+  /** Hears of the run's end, once. */
   onEnd?: (record: RunRecord) => void;
 }
 
@@ -248,9 +251,14 @@ export class LocalRun implements Run {
   private close(terminal: Terminal) {
     this.endedAt = Date.now();
     this.log.next(terminal);
-    // Viewers have their end by now.
-    this.options.onEnd?.(this.summary());
-    this.log.complete();
+    try {
+      // Viewers have their end by now.
+      this.options.onEnd?.(this.summary());
+    } catch (error) {
+      logger.error(error);
+    } finally {
+      this.log.complete();
+    }
   }
 
   private summary(): RunRecord {

@@ -28,7 +28,16 @@ export function contentOfRun({ messages }: ChatRequest, entries: readonly Entry[
   return { input: messages.map(inputMessage), output: [outputMessage(entries)] };
 }
 
+/** What is not as OpenAI has it is the provider's to judge; here it is left out. */
 function inputMessage(message: ChatRequest['messages'][number]): ContentMessage {
+  try {
+    return toContent(message);
+  } catch {
+    return { role: message.role, parts: [] };
+  }
+}
+
+function toContent(message: ChatRequest['messages'][number]): ContentMessage {
   const { role, content } = message;
   if (role === 'tool') {
     const { tool_call_id: id } = message;

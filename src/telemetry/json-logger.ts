@@ -33,6 +33,7 @@ export class JsonLogger implements LoggerService {
   private readonly pino: Logger;
   private readonly lines: ReturnType<typeof pino.destination>;
   private flushing?: NodeJS.Timeout;
+  private isDue = false;
 
   /** @param destination a file descriptor */
   constructor(destination = 1) {
@@ -41,6 +42,12 @@ export class JsonLogger implements LoggerService {
       sync: false,
       minLength: WRITE_LENGTH,
       maxLength: MAX_WAITING,
+    });
+    // A flush while lines are being written does nothing for those that came after them.
+    this.lines.on('drain', () => {
+      if (!this.isDue) return;
+      this.isDue = false;
+      this.lines.flush();
     });
     this.pino = pino(
       {
@@ -96,6 +103,7 @@ export class JsonLogger implements LoggerService {
     this.pino[write](fields, typeof message === 'string' ? message : undefined);
     this.flushing ??= setTimeout(() => {
       this.flushing = undefined;
+      this.isDue = true;
       this.lines.flush();
     }, WRITE_MS).unref();
   }
