@@ -26,8 +26,6 @@ export const SSE_OPTIONS = { maxPendingDataLength: Infinity };
 /** In so many ticks, and fewer, Nest ends a response after its last event. */
 const END_TICKS = 8;
 
-const SOON = Promise.resolve();
-
 /** The comment that is sent in a silence. */
 const HEARTBEAT: MessageEvent[] = [{ comment: 'ping' }];
 
@@ -102,7 +100,7 @@ function joinWrites({ socket }: Response, events: number) {
   if (!socket) return;
   const wait = (ticks: number) => {
     if (ticks === 0) socket.uncork();
-    else process.nextTick(() => void SOON.then(() => wait(ticks - 1)));
+    else process.nextTick(() => queueMicrotask(() => wait(ticks - 1)));
   };
   socket.cork();
   wait(events + END_TICKS);
