@@ -27,10 +27,18 @@ export interface Frame {
   readonly chunk: UpstreamChunk;
   /** The chunk's JSON as upstream wrote it, where upstream spoke this form. */
   readonly json?: string;
-  /** An earlier chunk of this answer that says the same, but for the text of its only choice. */
-  readonly like?: UpstreamChunk;
-  /** The text of a chunk that is like an earlier one: who reads it need not look at the chunk. */
+  /** What the chunk is made by, where an earlier one was too: then its text and its padding say it all. */
+  readonly template?: Template;
   readonly text?: string;
+  readonly padding?: string;
+}
+
+/** What chunks have in common that differ in nothing but the text of their only choice, and padding. */
+export interface Template {
+  /** The first of them. */
+  readonly chunk: UpstreamChunk;
+  /** The JSON of any of them, as upstream wrote it. */
+  fill(text: string, padding: string): string;
 }
 
 export interface StreamOptions {

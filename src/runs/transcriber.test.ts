@@ -97,7 +97,7 @@ describe(Transcriber, () => {
         const thorough = new Transcriber({ target: 'test/gpt' }, 1);
         for (const frame of frames) {
           const parsed = JSON.parse(frame.json!) as UpstreamChunk;
-          if (frame.like) like += 1;
+          if (frame.template) like += 1;
           const events = quick.add(frame).map(({ type, data, chunks }) => ({ type, data, chunks }));
           expect(events).toEqual(thorough.add({ chunk: parsed, json: frame.json }));
         }

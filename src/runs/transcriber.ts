@@ -56,13 +56,14 @@ export class Transcriber {
    *   `provider_malformed` when a chunk can't be written as JSON again
    */
   add(frame: Frame): Draft[] {
-    const { text, json, like } = frame;
-    const isPlain = text && json && like && like === this.plain;
+    const { text, padding = '', template } = frame;
+    const isPlain = text && template && template.chunk === this.plain;
     const isAlone = !this.extras && this.pending.length === 0;
-    return isPlain && isAlone ? [new TextEntry(text, json)] : this.addChunk(frame);
+    if (isPlain && isAlone) return [new TextEntry(text, padding, template)];
+    return this.addChunk(frame);
   }
 
-  private addChunk({ chunk, json, like }: Frame): Draft[] {
+  private addChunk({ chunk, json, template }: Frame): Draft[] {
     if (chunk.usage && hasCounts(chunk.usage)) {
       // The run's end is made of it, whichever that is.
       toJson(chunk);
@@ -80,7 +81,8 @@ export class Transcriber {
     const together = events.length > 0 ? NONE : finishing;
     if (choices === given && this.isClean(chunk, choices, together)) {
       this.send(json ?? toJson(chunk), events);
-      if (events.length === 1 && events[0]!.type === 'message') this.plain = like ?? chunk;
+      const isText = events.length === 1 && events[0]!.type === 'message';
+      if (isText) this.plain = template?.chunk ?? chunk;
     } else {
       const clean = this.clean(chunk, choices, together);
       this.send(toJson(clean), events);

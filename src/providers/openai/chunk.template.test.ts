@@ -16,10 +16,11 @@ function templateOf(text: string): ChunkTemplate {
 }
 
 /** What a frame says without a look at its JSON: the chunk that it is like, with its own text. */
-function saidBy({ like, text }: Frame, obfuscation: unknown) {
-  const [choice] = like!.choices!;
+function saidBy({ template, text }: Frame, obfuscation: unknown) {
+  const { chunk } = template!;
+  const [choice] = chunk.choices!;
   return {
-    ...like,
+    ...chunk,
     choices: [{ ...choice, delta: { ...choice!.delta, content: text } }],
     // Padding is nobody's to read.
     ...(obfuscation !== undefined && { obfuscation }),
@@ -33,7 +34,7 @@ describe(ChunkTemplate.name, () => {
     ['text beyond ASCII', chunkOf('や😀')],
   ])('should read a chunk with %s', (_name, chunk) => {
     const frame = templateOf(json(chunkOf('a'))).read(json(chunk))!;
-    expect(frame).toMatchObject({ chunk, json: json(chunk), like: chunkOf('a') });
+    expect(frame).toMatchObject({ chunk, json: json(chunk), template: { chunk: chunkOf('a') } });
     expect(frame.text).toBe(chunk.choices[0]!.delta.content);
   });
 
@@ -99,6 +100,7 @@ describe(ChunkTemplate.name, () => {
           const chunk = JSON.parse(next) as { obfuscation?: string };
           expect(frame.chunk).toEqual(chunk);
           expect(saidBy(frame, chunk.obfuscation)).toEqual(chunk);
+          expect(template.fill(frame.text!, frame.padding!)).toBe(next);
         }
       }),
       { numRuns: 2_000 },

@@ -1,4 +1,4 @@
-import type { Frame } from '../chat-provider.js';
+import type { Frame, Template } from '../chat-provider.js';
 import type { UpstreamChunk } from '../chunk.js';
 
 /** A chunk as far as it matters here, with the padding that OpenAI hides the length of tokens behind. */
@@ -13,8 +13,9 @@ const NOT_PLAIN = /[\u0000-\u001f\\]/;
 /** A chunk that is like another but for its text. It is parsed for those alone who read more of it. */
 class TextFrame implements Frame {
   constructor(
-    readonly like: UpstreamChunk,
+    readonly template: Template,
     readonly text: string,
+    readonly padding: string,
     readonly json: string,
   ) {}
 
@@ -28,9 +29,9 @@ class TextFrame implements Frame {
  * reads the same around its text is not parsed again, which costs more than all else that is done
  * with it.
  */
-export class ChunkTemplate {
+export class ChunkTemplate implements Template {
   private constructor(
-    private readonly chunk: TextChunk,
+    readonly chunk: UpstreamChunk,
     /** The JSON up to the text, from there to the padding if there is one, and to the end. */
     private readonly before: string,
     private readonly between: string | undefined,
@@ -67,13 +68,21 @@ export class ChunkTemplate {
     const textEnd = plainEnd(json, before.length);
     if (textEnd === -1) return undefined;
     let end = textEnd;
+    let padding = '';
     if (between !== undefined) {
       if (!has(json, textEnd, between)) return undefined;
-      end = plainEnd(json, textEnd + between.length);
+      const start = textEnd + between.length;
+      end = plainEnd(json, start);
       if (end === -1) return undefined;
+      padding = json.slice(start, end);
     }
     if (json.length !== end + after.length || !has(json, end, after)) return undefined;
-    return new TextFrame(this.chunk, json.slice(before.length, textEnd), json);
+    return new TextFrame(this, json.slice(before.length, textEnd), padding, json);
+  }
+
+  fill(text: string, padding: string): string {
+    const { before, between = '', after } = this;
+    return before + text + between + padding + after;
   }
 }
 
