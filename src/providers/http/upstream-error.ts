@@ -130,6 +130,10 @@ export function wordsOf(said: unknown, key?: string | null): string | undefined 
   return words.slice(0, MAX_WORDS_LENGTH);
 }
 
+export function isSuccess({ statusCode }: IncomingMessage): boolean {
+  return statusCode! >= 200 && statusCode! < 300;
+}
+
 /**
  * @param type what the content type of a stream looks like
  * @throws {ChatError} `provider_unavailable` for anything else, and for what is encoded unasked

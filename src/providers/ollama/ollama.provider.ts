@@ -4,7 +4,7 @@ import type { ServiceOf } from '../../config/file/providers.schema.js';
 import type { ChatProvider, ChatRequest, Frame, StreamOptions } from '../chat-provider.js';
 import type { HttpClient, UpstreamRequest } from '../http/http-client.js';
 import { readText, streamLines } from '../http/stream-lines.js';
-import { expectStream, refusalFields, refused } from '../http/upstream-error.js';
+import { expectStream, isSuccess, refusalFields, refused } from '../http/upstream-error.js';
 import { chatParser } from './chat.parser.js';
 import { toOllamaRequest } from './chat-request.js';
 
@@ -47,12 +47,10 @@ export class OllamaProvider implements ChatProvider {
       body: JSON.stringify(toOllamaRequest(model, request)),
       ...options,
     });
-    const status = response.statusCode!;
-    if (status < 200 || status > 299) {
-      const said = refusalFields(await readText(response));
+    if (!isSuccess(response)) {
       throw refused({
-        ...said,
-        status,
+        ...refusalFields(await readText(response)),
+        status: response.statusCode!,
         header: (name) => response.headers[name]?.toString(),
       });
     }

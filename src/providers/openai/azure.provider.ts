@@ -6,7 +6,6 @@ import type { ChatProvider, ChatRequest, StreamOptions } from '../chat-provider.
 import type { HttpClient } from '../http/http-client.js';
 import { ChatCompletions, SDK_OPTIONS } from './chat-completions.js';
 import { entraTokens } from './entra-token.js';
-import { sdkFetch } from './sdk-fetch.js';
 
 /** A deployment becomes a part of the URL, so nothing that means something there. */
 const DEPLOYMENT_NAME = /^[\w-][\w.-]*$/;
@@ -30,7 +29,9 @@ export class AzureProvider implements ChatProvider {
     maxLineLength: number,
   ) {
     this.models = service.models;
-    this.completions = new ChatCompletions(azureClient(service, http), maxLineLength);
+    const tokens = service.apiKey ? undefined : entraTokens();
+    const client = azureClient(service, tokens);
+    this.completions = new ChatCompletions(client, http, maxLineLength, tokens);
   }
 
   stream(model: string, request: ChatRequest, options: StreamOptions) {
@@ -44,29 +45,23 @@ export class AzureProvider implements ChatProvider {
 
 function azureClient(
   { baseUrl, apiKey, apiVersion }: ServiceOf<'azure'>,
-  http: HttpClient,
+  tokens?: () => Promise<string>,
 ): OpenAI {
   const endpoint = baseUrl.replace(/(\/openai(\/v1)?)?\/*$/, '');
-  const options = {
-    ...SDK_OPTIONS,
-    organization: null,
-    project: null,
-    fetch: sdkFetch(http),
-  };
   const isV1 = apiVersion === undefined || V1_VERSIONS.test(apiVersion) || /\/v1\/*$/.test(baseUrl);
   if (!isV1) {
     // An empty key keeps the SDK from looking for one in the environment.
-    const credentials = apiKey ? { apiKey } : { apiKey: '', azureADTokenProvider: entraTokens() };
+    const credentials = apiKey ? { apiKey } : { apiKey: '', azureADTokenProvider: tokens };
     return new AzureOpenAI({
-      ...options,
+      ...SDK_OPTIONS,
       ...credentials,
       baseURL: `${endpoint}/openai`,
       apiVersion,
     });
   }
   return new OpenAI({
-    ...options,
-    apiKey: apiKey ?? entraTokens(),
+    ...SDK_OPTIONS,
+    apiKey: apiKey ?? tokens,
     baseURL: `${endpoint}/openai/v1`,
     ...(apiKey && { defaultHeaders: { 'api-key': apiKey, authorization: null } }),
     ...(apiVersion === 'preview' && { defaultQuery: { 'api-version': apiVersion } }),

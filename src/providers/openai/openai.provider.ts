@@ -3,7 +3,6 @@ import type { ServiceOf } from '../../config/file/providers.schema.js';
 import type { ChatProvider, ChatRequest, StreamOptions } from '../chat-provider.js';
 import type { HttpClient } from '../http/http-client.js';
 import { ChatCompletions, SDK_OPTIONS } from './chat-completions.js';
-import { sdkFetch } from './sdk-fetch.js';
 
 /** OpenAI, and every server that speaks its chat API. */
 export class OpenAIProvider implements ChatProvider {
@@ -22,11 +21,8 @@ export class OpenAIProvider implements ChatProvider {
       baseURL: baseUrl ?? 'https://api.openai.com/v1',
       // Servers without keys of their own ignore it; the SDK insists on one.
       apiKey: apiKey ?? 'none',
-      organization: null,
-      project: null,
-      fetch: sdkFetch(http),
     });
-    this.completions = new ChatCompletions(client, maxLineLength);
+    this.completions = new ChatCompletions(client, http, maxLineLength);
   }
 
   stream(model: string, request: ChatRequest, options: StreamOptions) {

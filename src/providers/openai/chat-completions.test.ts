@@ -1,0 +1,62 @@
+import { beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { OpenAI } from 'openai';
+import { lastValueFrom } from 'rxjs';
+import { HttpClient } from '../http/http-client.js';
+import { ChatCompletions, SDK_OPTIONS } from './chat-completions.js';
+
+describe(ChatCompletions.name, () => {
+  const observer = { sending: jest.fn<() => never>() };
+  let request: jest.SpiedFunction<HttpClient['request']>;
+  let tokens: jest.Mock<() => Promise<string>>;
+  let sut: ChatCompletions;
+
+  beforeEach(() => {
+    const http = new HttpClient();
+    request = jest.spyOn(http, 'request').mockRejectedValue(new Error('sent'));
+    tokens = jest.fn(() => Promise.resolve('token'));
+    const client = new OpenAI({
+      ...SDK_OPTIONS,
+      baseURL: 'http://provider.invalid',
+      apiKey: tokens,
+    });
+    sut = new ChatCompletions(client, http, 1_000, tokens);
+  });
+
+  const stream = () => sut.stream('text', { messages: [] }, { connectMs: 5, observer });
+
+  it('should send a request that tells nothing of this machine', async () => {
+    await expect(lastValueFrom(stream())).rejects.toThrow();
+    expect(request).toHaveBeenCalledTimes(1);
+    const [url, { headers, body, ...sent }] = request.mock.calls[0]!;
+    expect(url).toBe('http://provider.invalid/chat/completions');
+    expect(sent).toMatchObject({ method: 'POST', connectMs: 5, observer });
+    expect(headers).toEqual({
+      accept: 'application/json',
+      authorization: 'Bearer token',
+      'content-type': 'application/json',
+      'user-agent': expect.stringMatching(/^OpenAI\/JS /),
+    });
+    expect(JSON.parse(body!)).toEqual({
+      model: 'text',
+      messages: [],
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+  });
+
+  it('should ask for the token of each request', async () => {
+    await expect(lastValueFrom(stream())).rejects.toThrow();
+    tokens.mockResolvedValueOnce('another');
+    await expect(lastValueFrom(stream())).rejects.toThrow();
+    expect(tokens).toHaveBeenCalledTimes(2);
+    expect(request.mock.calls[1]![1].headers).toMatchObject({ authorization: 'Bearer another' });
+  });
+
+  it('should send nothing for somebody who left while there was a token to wait for', async () => {
+    const subscription = stream().subscribe();
+    subscription.unsubscribe();
+    await new Promise(setImmediate);
+    expect(tokens).toHaveBeenCalledTimes(1);
+    expect(request).not.toHaveBeenCalled();
+  });
+});
