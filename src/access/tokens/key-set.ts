@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import { timer } from 'rxjs';
 import { ChatError } from '../../errors/chat-error.js';
 import type { HttpClient } from '../../providers/http/http-client.js';
 
@@ -85,20 +86,25 @@ export class KeySet {
   }
 
   private async download(): Promise<JSONWebKeySet> {
-    const response = await this.http.request(this.url, {
-      method: 'GET',
-      headers: { accept: 'application/json' },
-      signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
-      connectMs: CONNECT_TIMEOUT_MS,
-    });
-    let text = '';
-    response.setEncoding('utf8');
-    for await (const part of response) {
-      text += part as string;
-      if (text.length > MAX_BYTES) throw new Error(`the answer is longer than ${MAX_BYTES}`);
+    const demand = timer(FETCH_TIMEOUT_MS).subscribe();
+    try {
+      const response = await this.http.request(new URL(this.url), {
+        method: 'GET',
+        headers: { accept: 'application/json' },
+        demand,
+        connectMs: CONNECT_TIMEOUT_MS,
+      });
+      let text = '';
+      response.setEncoding('utf8');
+      for await (const part of response) {
+        text += part as string;
+        if (text.length > MAX_BYTES) throw new Error(`the answer is longer than ${MAX_BYTES}`);
+      }
+      if (response.statusCode !== 200) throw new Error(`it answers ${response.statusCode}`);
+      return JSON.parse(text) as JSONWebKeySet;
+    } finally {
+      demand.unsubscribe();
     }
-    if (response.statusCode !== 200) throw new Error(`it answers ${response.statusCode}`);
-    return JSON.parse(text) as JSONWebKeySet;
   }
 }
 

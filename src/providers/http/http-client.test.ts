@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Subscription } from 'rxjs';
 import { eventually } from '../../../test/support/eventually.js';
 import { toChatError } from '../../errors/chat-error.js';
 import type { UpstreamCall } from '../upstream-observer.js';
@@ -40,10 +41,10 @@ describe(HttpClient.name, () => {
     await once(server, 'close');
   });
 
-  async function get(signal = new AbortController().signal) {
+  async function get(demand = new Subscription()) {
     const { port } = server.address() as AddressInfo;
-    const options = { method: 'GET', headers: {}, signal, connectMs: 1_000 };
-    const response = await sut.request(`http://127.0.0.1:${port}/`, options);
+    const options = { method: 'GET', headers: {}, demand, connectMs: 1_000 };
+    const response = await sut.request(new URL(`http://127.0.0.1:${port}/`), options);
     return (await response.toArray()).join('');
   }
 
@@ -84,9 +85,9 @@ describe(HttpClient.name, () => {
 
   it('asks no more for somebody who left', async () => {
     await keep(2);
-    const controller = new AbortController();
-    act = () => controller.abort();
-    await expect(get(controller.signal)).rejects.toMatchObject({ code: 'provider_unavailable' });
+    const demand = new Subscription();
+    act = () => demand.unsubscribe();
+    await expect(get(demand)).rejects.toMatchObject({ code: 'provider_unavailable' });
     await sleep(20);
     expect(seen).toHaveLength(1);
   });
@@ -105,12 +106,14 @@ describe(HttpClient.name, () => {
     });
 
     /** @returns what it failed with, and how it was told that it is over */
-    async function failure({ signal = new AbortController().signal, connectMs = 2_000 } = {}) {
+    async function failure({ demand = new Subscription(), connectMs = 2_000 } = {}) {
       const closed = jest.fn<UpstreamCall['closed']>();
       const call = { headers: {}, answered: jest.fn(), dropped: jest.fn(), closed };
       const observer = { sending: () => call };
-      const options = { method: 'GET', headers: {}, signal, connectMs, observer };
-      const error = await sut.request('https://provider.invalid/', options).catch(toChatError);
+      const options = { method: 'GET', headers: {}, demand, connectMs, observer };
+      const error = await sut
+        .request(new URL('https://provider.invalid/'), options)
+        .catch(toChatError);
       await eventually(() => expect(closed).toHaveBeenCalledTimes(1));
       return { error, closed: closed.mock.calls[0]![0] };
     }
@@ -141,14 +144,14 @@ describe(HttpClient.name, () => {
     });
 
     it('closes its connection to the proxy at once for somebody who leaves', async () => {
-      const controller = new AbortController();
-      act = () => controller.abort();
-      await failure({ signal: controller.signal });
+      const demand = new Subscription();
+      act = () => demand.unsubscribe();
+      await failure({ demand });
       expect(seen).toEqual(['1/1']);
     });
 
     it('asks nothing of the proxy for somebody who has left', async () => {
-      await failure({ signal: AbortSignal.abort() });
+      await failure({ demand: Subscription.EMPTY });
       expect(seen).toEqual([]);
     });
   });

@@ -3,8 +3,9 @@ import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { TLSSocket } from 'node:tls';
 import { getProxyForUrl } from 'proxy-from-env';
+import type { Subscription } from 'rxjs';
 import { ChatError } from '../../errors/chat-error.js';
-import type { UpstreamCall, UpstreamObserver } from '../upstream-observer.js';
+import type { UpstreamObserver } from '../upstream-observer.js';
 import { ForwardingAgent, stopConnecting, TunnelAgent } from './proxy-agents.js';
 import { refused } from './upstream-error.js';
 
@@ -18,8 +19,8 @@ export interface UpstreamRequest {
   method: string;
   headers: Record<string, string>;
   body?: string;
-  /** Aborting closes the socket, in every phase: connecting, waiting, reading the body. */
-  signal: AbortSignal;
+  /** When it is closed, so is the socket, in every phase: connecting, waiting, reading the body. */
+  demand: Subscription;
   /** How long connecting may take, in milliseconds. */
   connectMs: number;
   observer?: UpstreamObserver;
@@ -45,8 +46,7 @@ export class HttpClient implements OnApplicationShutdown {
    *
    * @throws {ChatError} `provider_unavailable` or `timeout_connect`
    */
-  request(url: string, upstream: UpstreamRequest): Promise<IncomingMessage> {
-    const target = new URL(url);
+  request(target: URL, upstream: UpstreamRequest): Promise<IncomingMessage> {
     return this.send(target, upstream, this.agentFor(target));
   }
 
@@ -55,31 +55,37 @@ export class HttpClient implements OnApplicationShutdown {
     upstream: UpstreamRequest,
     agent: http.Agent,
   ): Promise<IncomingMessage> {
-    const { method, headers, body, signal, connectMs, observer } = upstream;
+    const { method, body, demand, connectMs, observer } = upstream;
     return new Promise((resolve, reject) => {
       const call = observer?.sending(method, target);
+      const headers: http.OutgoingHttpHeaders = { ...upstream.headers, ...call?.headers };
+      headers['accept-encoding'] = 'identity';
+      if (body !== undefined) headers['content-length'] = Buffer.byteLength(body);
       const { request: make } = target.protocol === 'https:' ? https : http;
       const request = make(target, { method, headers, agent });
-      request.setHeader('accept-encoding', 'identity');
-      if (body !== undefined) request.setHeader('content-length', Buffer.byteLength(body));
-      if (call) report(request, call);
+      let answer: IncomingMessage | undefined;
+      let failure: string | undefined;
+      let bytesBefore = 0;
+
       const end = (error?: ChatError) => {
         request.destroy(error);
         if (!request.socket) stopConnecting(request, error);
       };
       // Not by the option `signal`: it destroys the request with an error, which Node emits on a
       // socket without a listener when the body is complete but not yet read.
-      const abort = () => {
+      const drop = () => {
         call?.dropped();
         end();
       };
-      if (signal.aborted) abort();
-      signal.addEventListener('abort', abort);
-      request.on('close', () => signal.removeEventListener('abort', abort));
-      limitConnecting(request, connectMs, end);
-      let bytesBefore = 0;
+      demand.add(drop);
+      // One that was kept is connected.
+      if (!request.reusedSocket) limitConnecting(request, connectMs, end);
       request.on('socket', ({ bytesRead }) => (bytesBefore = bytesRead));
-      request.on('response', resolve);
+      request.on('response', (response) => {
+        answer = response;
+        call?.answered(response.statusCode!);
+        resolve(response);
+      });
       // Nobody asked for another protocol.
       request.on('upgrade', ({ statusCode }, socket) => {
         socket.destroy();
@@ -87,11 +93,17 @@ export class HttpClient implements OnApplicationShutdown {
       });
       // Stays after the response: a socket that fails later is told by the body's own error.
       request.on('error', (error: NodeJS.ErrnoException) => {
-        if (wasStale(request, bytesBefore, error) && !signal.aborted) {
+        failure = error.code ?? 'error';
+        if (wasStale(request, bytesBefore, error) && !demand.closed) {
           resolve(this.send(target, upstream, createAgent(target, ONCE)));
         } else {
           reject(asChatError(error));
         }
+      });
+      request.on('close', () => {
+        demand.remove(drop);
+        if (answer && !answer.complete) failure ??= 'truncated';
+        call?.closed(failure);
       });
       // Node keeps headers that it joins with a body in all the pieces that it made them of.
       request.flushHeaders();
@@ -120,22 +132,6 @@ function createAgent(target: URL, options: http.AgentOptions): http.Agent {
   return proxy ? new ForwardingAgent(proxy, options) : new http.Agent(options);
 }
 
-/** Tells a request where it stands in a trace, and its observer what becomes of it. */
-function report(request: ClientRequest, call: UpstreamCall) {
-  for (const [name, value] of Object.entries(call.headers)) request.setHeader(name, value);
-  let response: IncomingMessage | undefined;
-  let failure: string | undefined;
-  request.on('response', (answer: IncomingMessage) => {
-    response = answer;
-    call.answered(answer.statusCode!);
-  });
-  request.on('error', ({ code = 'error' }: NodeJS.ErrnoException) => (failure = code));
-  request.on('close', () => {
-    if (response && !response.complete) failure ??= 'truncated';
-    call.closed(failure);
-  });
-}
-
 function limitConnecting(request: ClientRequest, ms: number, end: (error: ChatError) => void) {
   const timer = setTimeout(() => {
     const message = `The provider could not be connected to within ${ms} ms.`;
@@ -144,7 +140,7 @@ function limitConnecting(request: ClientRequest, ms: number, end: (error: ChatEr
   const stop = () => clearTimeout(timer);
   request.on('close', stop);
   request.on('socket', (socket) => {
-    // One that was kept is connected, and so may be one that came through a proxy.
+    // One that came through a proxy may be connected.
     const isSecure = socket instanceof TLSSocket;
     const isConnecting = isSecure ? socket.getFinished() === undefined : socket.connecting;
     if (isConnecting) socket.once(isSecure ? 'secureConnect' : 'connect', stop);

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { createServer, request, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { lastValueFrom, toArray, type Subscriber } from 'rxjs';
+import { lastValueFrom, toArray, type Subscriber, type Subscription } from 'rxjs';
 import type { Frame } from '../chat-provider.js';
 import { chunkParser } from '../openai/chunk.parser.js';
 import { streamLines } from './stream-lines.js';
@@ -19,9 +19,10 @@ describe(streamLines.name, () => {
     server.close();
   });
 
-  const open = (signal: AbortSignal) =>
+  const open = (demand: Subscription) =>
     new Promise<IncomingMessage>((resolve) => {
-      request({ port: (server.address() as AddressInfo).port, signal }, resolve).end();
+      const sent = request({ port: (server.address() as AddressInfo).port }, resolve).end();
+      demand.add(() => sent.destroy());
     });
   const frames = (text: string, maxLineLength = 1_000) => {
     body = text;

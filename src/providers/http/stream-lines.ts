@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { Observable, type Subscriber } from 'rxjs';
+import { Observable, Subscription, type Subscriber } from 'rxjs';
 import { ChatError, toChatError, truncated } from '../../errors/chat-error.js';
 import { LineDecoder } from './line-decoder.js';
 
@@ -19,20 +19,20 @@ const LINE_ENDS = Buffer.from('\n\n');
 export type LineParser = (line: string) => boolean;
 
 /**
- * A cold stream over the lines of an upstream's answer. Unsubscribing aborts the request and closes
- * its socket.
+ * A cold stream over the lines of an upstream's answer. Unsubscribing closes the request's socket.
  *
- * @param open sends the request; its promise may reject with what the stream shall fail with
+ * @param open sends a request that lasts until the demand is closed; its promise may reject with what
+ *   the stream shall fail with
  * @param parser makes the parser of one answer, which emits to `subscriber`
  * @param maxLineLength in characters, so that an endless line is an error and not all memory
  */
 export function streamLines<T>(
-  open: (signal: AbortSignal) => Promise<IncomingMessage>,
+  open: (demand: Subscription) => Promise<IncomingMessage>,
   parser: (subscriber: Subscriber<T>) => LineParser,
   maxLineLength: number,
 ): Observable<T> {
   return new Observable((subscriber) => {
-    const controller = new AbortController();
+    const demand = new Subscription();
     let body: IncomingMessage | undefined;
     let saidAll = false;
 
@@ -71,24 +71,24 @@ export function streamLines<T>(
       if (response.destroyed) subscriber.error(truncated());
     };
 
-    open(controller.signal).then(read, (error: unknown) => subscriber.error(toChatError(error)));
+    open(demand).then(read, (error: unknown) => subscriber.error(toChatError(error)));
 
     return () => {
       // All of it came in one packet: read to its end, it frees the connection by itself.
       if (body?.complete) return;
-      if (saidAll && body) endSoon(body, controller);
-      else controller.abort();
+      if (saidAll && body) endSoon(body, demand);
+      else demand.unsubscribe();
     };
   });
 }
 
-function endSoon(body: IncomingMessage, controller: AbortController) {
-  const timer = setTimeout(() => controller.abort(), BODY_END_MS);
+function endSoon(body: IncomingMessage, demand: Subscription) {
+  const timer = setTimeout(() => demand.unsubscribe(), BODY_END_MS);
   body.once('close', () => clearTimeout(timer));
   let left = MAX_REST_BYTES;
   body.on('data', ({ length }: Buffer) => {
     left -= length;
-    if (left < 0) controller.abort();
+    if (left < 0) demand.unsubscribe();
   });
 }
 

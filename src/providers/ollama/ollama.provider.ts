@@ -14,7 +14,7 @@ import { toOllamaRequest } from './chat-request.js';
  */
 export class OllamaProvider implements ChatProvider {
   readonly models;
-  private readonly url: string;
+  private readonly target: URL;
 
   constructor(
     readonly name: string,
@@ -25,12 +25,12 @@ export class OllamaProvider implements ChatProvider {
     this.models = models;
     const base = baseUrl ?? 'http://127.0.0.1:11434';
     // Clients of Ollama's other routes are given the address with their path.
-    this.url = `${base.replace(/(\/(api|v1))?\/*$/, '')}/api/chat`;
+    this.target = new URL(`${base.replace(/(\/(api|v1))?\/*$/, '')}/api/chat`);
   }
 
   stream(model: string, request: ChatRequest, options: StreamOptions): Observable<Frame> {
     return streamLines(
-      (signal) => this.open(model, request, { signal, ...options }),
+      (demand) => this.open(model, request, { demand, ...options }),
       (subscriber) => chatParser(model, subscriber),
       this.maxLineLength,
     );
@@ -39,9 +39,9 @@ export class OllamaProvider implements ChatProvider {
   private async open(
     model: string,
     request: ChatRequest,
-    options: Pick<UpstreamRequest, 'signal' | 'connectMs' | 'observer'>,
+    options: Pick<UpstreamRequest, 'demand' | 'connectMs' | 'observer'>,
   ): Promise<IncomingMessage> {
-    const response = await this.http.request(this.url, {
+    const response = await this.http.request(this.target, {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'application/x-ndjson' },
       body: JSON.stringify(toOllamaRequest(model, request)),

@@ -28,7 +28,7 @@ describe(ChatCompletions.name, () => {
     await expect(lastValueFrom(stream())).rejects.toThrow();
     expect(request).toHaveBeenCalledTimes(1);
     const [url, { headers, body, ...sent }] = request.mock.calls[0]!;
-    expect(url).toBe('http://provider.invalid/chat/completions');
+    expect(url.href).toBe('http://provider.invalid/chat/completions');
     expect(sent).toMatchObject({ method: 'POST', connectMs: 5, observer });
     expect(headers).toEqual({
       accept: 'application/json',

@@ -1,6 +1,7 @@
 import type { OpenAI } from 'openai';
 import type { IncomingMessage } from 'node:http';
 import type { Observable } from 'rxjs';
+import { cancelled } from '../../errors/chat-error.js';
 import type { ChatRequest, Frame, StreamOptions } from '../chat-provider.js';
 import type { HttpClient, UpstreamRequest } from '../http/http-client.js';
 import { readText, streamLines } from '../http/stream-lines.js';
@@ -10,14 +11,24 @@ import { chunkParser } from './chunk.parser.js';
 /** What `new OpenAI()` gets beside the address and the key: nothing from the environment. */
 export const SDK_OPTIONS = { organization: null, project: null } as const;
 
+/** Models whose heads are kept: clients may ask for what there is not. */
+const MAX_HEADS = 1_000;
+
+/** What the requests for one model have in common. */
+interface Head {
+  target: URL;
+  headers: Record<string, string>;
+}
+
 /**
- * OpenAI's chat completions, streamed: the SDK makes the request, the rest is done here. Its iterator
- * costs ten times as much and ends silently when cut; what else it does to send a request, such as
- * what it would log, costs more than sending it.
+ * OpenAI's chat completions, streamed: the SDK says where a request goes and how it is authenticated,
+ * the rest is done here. Its iterator costs ten times as much and ends silently when cut; what it does
+ * to send a request, such as what it would log, costs more than sending it.
  */
 export class ChatCompletions {
   /** Models whose server refuses `stream_options`, as Azure's old versions do. */
   private readonly withoutStreamOptions = new Set<string>();
+  private readonly heads = new Map<string, Promise<Head>>();
 
   /** @param tokens gives the client's key for each request, where it is one that ages */
   constructor(
@@ -29,7 +40,7 @@ export class ChatCompletions {
 
   stream(model: string, request: ChatRequest, options: StreamOptions): Observable<Frame> {
     return streamLines(
-      (signal) => this.open(model, request, { signal, ...options }),
+      (demand) => this.open(model, request, { demand, ...options }),
       (subscriber) => chunkParser(subscriber, this.maxLineLength, this.client.apiKey),
       this.maxLineLength,
     );
@@ -38,11 +49,11 @@ export class ChatCompletions {
   private async open(
     model: string,
     request: ChatRequest,
-    options: Pick<UpstreamRequest, 'signal' | 'connectMs' | 'observer'>,
+    options: Pick<UpstreamRequest, 'demand' | 'connectMs' | 'observer'>,
     asksUsage = !this.withoutStreamOptions.has(model),
   ): Promise<IncomingMessage> {
     const { stream_options, ...rest } = request;
-    const response = await this.send(options, {
+    const response = await this.send(model, options, {
       ...rest,
       model,
       stream: true,
@@ -72,24 +83,44 @@ export class ChatCompletions {
   }
 
   private async send(
-    options: Pick<UpstreamRequest, 'signal' | 'connectMs' | 'observer'>,
+    model: string,
+    options: Pick<UpstreamRequest, 'demand' | 'connectMs' | 'observer'>,
     body: object,
   ): Promise<IncomingMessage> {
-    const { client } = this;
-    if (this.tokens) client.apiKey = await this.tokens();
-    const { req, url } = await client.buildRequest({
-      method: 'post',
-      path: '/chat/completions',
-      body,
-    });
+    if (this.tokens) this.setKey(await this.tokens());
+    const { target, headers } = await this.headFor(model);
     // Whoever asked may have left while there was a token to wait for.
-    options.signal.throwIfAborted();
-    return this.http.request(url, {
+    if (options.demand.closed) throw cancelled();
+    return this.http.request(target, {
       method: 'POST',
-      headers: plainHeaders(req.headers),
-      body: req.body as string,
+      headers,
+      body: JSON.stringify(body),
       ...options,
     });
+  }
+
+  private setKey(key: string) {
+    if (key === this.client.apiKey) return;
+    this.client.apiKey = key;
+    this.heads.clear();
+  }
+
+  private headFor(model: string): Promise<Head> {
+    const known = this.heads.get(model);
+    if (known) return known;
+    if (this.heads.size === MAX_HEADS) this.heads.clear();
+    const head = this.makeHead(model);
+    this.heads.set(model, head);
+    return head;
+  }
+
+  private async makeHead(model: string): Promise<Head> {
+    const { req, url } = await this.client.buildRequest({
+      method: 'post',
+      path: '/chat/completions',
+      body: { model },
+    });
+    return { target: new URL(url), headers: plainHeaders(req.headers) };
   }
 }
 
