@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import type { Response } from 'express';
+import type { Socket } from 'node:net';
 import type { Observer } from 'rxjs';
 import { cancelled } from '../errors/chat-error.js';
 import { isTerminal, type Entry } from '../runs/entry.js';
@@ -63,7 +64,7 @@ class BatchWriter implements Observer<readonly Entry[]> {
   complete() {
     const { response } = this;
     const isBroken = this.dialect.onFailure === 'break-off' && this.last?.type !== 'done';
-    if (isBroken) response.socket?.destroySoon();
+    if (isBroken) breakOff(response);
     else response.end();
   }
 
@@ -76,6 +77,14 @@ class BatchWriter implements Observer<readonly Entry[]> {
     for (const entry of batch) text += encoder.encode(entry);
     return text;
   }
+}
+
+/** Ends the connection after what was written, and with it a body that so has no end. */
+function breakOff(response: Response) {
+  const { socket } = response;
+  if (socket) socket.destroySoon();
+  // One that waits for its turn on a connection with pipelined requests writes when it comes.
+  else response.once('socket', (its: Socket) => process.nextTick(() => its.destroySoon()));
 }
 
 /**

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
-import type { Server } from 'node:net';
+import { connect, type Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -204,6 +204,23 @@ describe('a silence', () => {
     const call = asPlain(app, `status-503_wait-${2 * COMMIT_AFTER_MS}`);
     expect(await call.status).toBe(200);
     expect(await call.ended).toBe('truncated');
+  });
+
+  it('breaks plain text off also where its turn on the connection comes after that', async () => {
+    const request = (model: string) => {
+      const body = JSON.stringify({ model, messages });
+      const head = 'POST /v1/chat/stream?format=plain HTTP/1.1\r\nhost: 127.0.0.1\r\n';
+      const length = `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`;
+      return head + length + body;
+    };
+    const socket = connect(app.port, '127.0.0.1').setEncoding('utf8');
+    socket.write(
+      request(`slow_ms-${COMMIT_AFTER_MS}_tokens-5`) +
+        request(`status-503_wait-${2 * COMMIT_AFTER_MS}`),
+    );
+    const [first, second] = (await socket.toArray()).join('').split('0\r\n\r\n');
+    expect(first).toContain(TEXT_TOKENS[4]);
+    expect(second).toMatch(/^HTTP\/1\.1 200 OK\r\n(.+\r\n)+\r\n$/);
   });
 
   it('does not commit an answer that is not streamed', async () => {
