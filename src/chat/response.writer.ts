@@ -82,9 +82,13 @@ class BatchWriter implements Observer<readonly Entry[]> {
 /** Ends the connection after what was written, and with it a body that so has no end. */
 function breakOff(response: Response) {
   const { socket } = response;
-  if (socket) socket.destroySoon();
-  // One that waits for its turn on a connection with pipelined requests writes when it comes.
-  else response.once('socket', (its: Socket) => process.nextTick(() => its.destroySoon()));
+  if (socket) {
+    socket.destroySoon();
+    return;
+  }
+  // On a connection with pipelined requests it gets a socket when its turn comes, and right after that
+  // writes to it what waited.
+  response.once('socket', (assigned: Socket) => process.nextTick(() => assigned.destroySoon()));
 }
 
 /**

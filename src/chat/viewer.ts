@@ -42,7 +42,6 @@ export class Viewer {
   /** What ends this view and not the run. */
   private dismissal?: Terminal;
   private wroteAt = performance.now();
-  private isStallLimited = false;
 
   constructor(
     readonly run: Run,
@@ -51,9 +50,6 @@ export class Viewer {
     private cursor = 0,
   ) {
     this.batches = new Observable((subscriber) => this.pump(subscriber));
-    response.on('timeout', () => {
-      if (response.writableLength > 0) response.destroy();
-    });
     this.holding.add(onClientGone(response, () => this.release()));
     this.holding.add(run.activity.subscribe(() => this.onActivity()));
     if (isClientGone(response)) this.release();
@@ -100,7 +96,7 @@ export class Viewer {
   async finished(): Promise<Terminal | undefined> {
     await this.until(() => this.terminal !== undefined);
     this.release();
-    this.limitStall();
+    this.dropIfStalled();
     return this.terminal;
   }
 
@@ -127,22 +123,16 @@ export class Viewer {
     const pull = () => {
       if (subscriber.closed) return;
       if (response.writableNeedDrain) {
-        this.limitStall();
-        response.once('drain', () => {
-          this.allowStall();
-          // Whoever writes for us gets this turn to write what it still holds.
-          setImmediate(pull);
-        });
+        // Whoever writes for us gets this turn to write what it still holds.
+        response.once('drain', () => setImmediate(pull));
         return;
       }
       isPulling = false;
       const batch = this.nextBatch();
       if (batch.length === 0) return;
       subscriber.next(batch);
-      if (isTerminal(batch.at(-1)!)) {
-        this.limitStall();
-        subscriber.complete();
-      } else if (this.cursor < this.run.log.entries.length) {
+      if (isTerminal(batch.at(-1)!)) subscriber.complete();
+      else if (this.cursor < this.run.log.entries.length) {
         isPulling = true;
         setImmediate(pull);
       }
@@ -153,7 +143,6 @@ export class Viewer {
         this.wrote();
         subscriber.next([]);
       }
-      if (response.writableLength > 0) this.limitStall();
       heartbeat = setTimeout(beat, silence < heartbeatMs ? heartbeatMs - silence : heartbeatMs);
     };
     let heartbeat = setTimeout(beat, heartbeatMs);
@@ -162,6 +151,7 @@ export class Viewer {
     this.holding.add(() => subscriber.complete());
 
     response.write = writeWholeChunk;
+    this.dropIfStalled();
     this.onActivity = () => {
       if (isPulling) return;
       isPulling = true;
@@ -170,20 +160,12 @@ export class Viewer {
     pull();
   }
 
-  /**
-   * From now on the client must take something of what waits for it now and then. Node counts every byte
-   * as activity, also within one write; while nothing waits, its timer would be set anew for each
-   * token.
-   */
-  private limitStall() {
-    if (this.isStallLimited) return;
-    this.isStallLimited = true;
-    this.response.setTimeout(this.options.writeTimeoutMs);
-  }
-
-  private allowStall() {
-    this.isStallLimited = false;
-    this.response.setTimeout(0);
+  /** Node counts every byte that the client takes as activity, also within one write. */
+  private dropIfStalled() {
+    const { response, options } = this;
+    response.setTimeout(options.writeTimeoutMs, () => {
+      if (response.writableLength > 0) response.destroy();
+    });
   }
 
   private nextBatch(): readonly Entry[] {

@@ -27,7 +27,10 @@ export interface Frame {
   readonly chunk: UpstreamChunk;
   /** The chunk's JSON as upstream wrote it, where upstream spoke this form. */
   readonly json?: string;
-  /** What the chunk is made by, where an earlier one was too: then its text and its padding say it all. */
+  /**
+   * Where the chunk differs from an earlier one in its text and its padding alone: what they have in
+   * common, and those two. Who reads the text need not look at the chunk.
+   */
   readonly template?: Template;
   readonly text?: string;
   readonly padding?: string;

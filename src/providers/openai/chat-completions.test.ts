@@ -1,4 +1,6 @@
 import { beforeEach, describe, expect, it, jest } from '@jest/globals';
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
 import { OpenAI } from 'openai';
 import { lastValueFrom } from 'rxjs';
 import { HttpClient } from '../http/http-client.js';
@@ -50,6 +52,17 @@ describe(ChatCompletions.name, () => {
     await expect(lastValueFrom(stream())).rejects.toThrow();
     expect(tokens).toHaveBeenCalledTimes(2);
     expect(request.mock.calls[1]![1].headers).toMatchObject({ authorization: 'Bearer another' });
+  });
+
+  it('should keep the token of a refused request out of its words, also when there is a new one', async () => {
+    tokens.mockResolvedValueOnce('first-token');
+    request.mockImplementationOnce(async () => {
+      await expect(lastValueFrom(stream())).rejects.toThrow();
+      const body = Readable.from([Buffer.from('{"error":{"message":"bad first-token"}}')]);
+      return Object.assign(body, { statusCode: 400, headers: {} }) as unknown as IncomingMessage;
+    });
+    await expect(lastValueFrom(stream())).rejects.toMatchObject({ message: 'bad ***' });
+    expect(request.mock.calls[1]![1].headers).toMatchObject({ authorization: 'Bearer token' });
   });
 
   it('should send nothing for somebody who left while there was a token to wait for', async () => {

@@ -1,6 +1,6 @@
 import type { OpenAI } from 'openai';
 import type { IncomingMessage } from 'node:http';
-import type { Observable } from 'rxjs';
+import type { Observable, Subscription } from 'rxjs';
 import { cancelled } from '../../errors/chat-error.js';
 import type { ChatRequest, Frame, StreamOptions } from '../chat-provider.js';
 import type { HttpClient, UpstreamRequest } from '../http/http-client.js';
@@ -8,7 +8,7 @@ import { readText, streamLines } from '../http/stream-lines.js';
 import { expectStream, isSuccess, refusalFields, refused } from '../http/upstream-error.js';
 import { chunkParser } from './chunk.parser.js';
 
-/** What `new OpenAI()` gets beside the address and the key: nothing from the environment. */
+/** For `new OpenAI()`, which would take them from the environment. */
 export const SDK_OPTIONS = { organization: null, project: null } as const;
 
 /** Models whose heads are kept: clients may ask for what there is not. */
@@ -16,9 +16,14 @@ const MAX_HEADS = 1_000;
 
 /** What the requests for one model have in common. */
 interface Head {
+  model: string;
   target: URL;
   headers: Record<string, string>;
+  /** What they are authenticated with. */
+  key: string | null;
 }
+
+type SendOptions = Pick<UpstreamRequest, 'demand' | 'connectMs' | 'observer'>;
 
 /**
  * OpenAI's chat completions, streamed: the SDK says where a request goes and how it is authenticated,
@@ -39,27 +44,44 @@ export class ChatCompletions {
   ) {}
 
   stream(model: string, request: ChatRequest, options: StreamOptions): Observable<Frame> {
+    /** What the request was sent with: by the time of its answer the client can have another. */
+    let key: string | null = null;
+    const open = async (demand: Subscription) => {
+      if (this.tokens) this.setKey(await this.tokens());
+      const head = await this.headFor(model);
+      key = head.key;
+      return this.open(head, request, { demand, ...options });
+    };
     return streamLines(
-      (demand) => this.open(model, request, { demand, ...options }),
-      (subscriber) => chunkParser(subscriber, this.maxLineLength, this.client.apiKey),
+      open,
+      (subscriber) => chunkParser(subscriber, this.maxLineLength, key),
       this.maxLineLength,
     );
   }
 
   private async open(
-    model: string,
+    head: Head,
     request: ChatRequest,
-    options: Pick<UpstreamRequest, 'demand' | 'connectMs' | 'observer'>,
-    asksUsage = !this.withoutStreamOptions.has(model),
+    options: SendOptions,
+    asksUsage = !this.withoutStreamOptions.has(head.model),
   ): Promise<IncomingMessage> {
+    const { model, target, headers, key } = head;
+    // Whoever asked may have left while there was something to wait for.
+    if (options.demand.closed) throw cancelled();
     const { stream_options, ...rest } = request;
-    const response = await this.send(model, options, {
+    const body = {
       ...rest,
       model,
       stream: true,
       ...(asksUsage && {
         stream_options: { ...(stream_options as object | undefined), include_usage: true },
       }),
+    };
+    const response = await this.http.request(target, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(body),
+      ...options,
     });
     if (isSuccess(response)) {
       expectStream(response, /^text\/event-stream\b/i);
@@ -67,35 +89,20 @@ export class ChatCompletions {
     }
     const status = response.statusCode!;
     const text = await readText(response);
-    const isAboutOptions = (status === 400 || status === 422) && text.includes('stream_options');
+    const said = refusalFields(text);
+    const words = said ? `${said.param} ${said.message}` : text;
+    const isAboutOptions = (status === 400 || status === 422) && words.includes('stream_options');
     if (asksUsage && isAboutOptions) {
-      const stream = await this.open(model, request, options, false);
+      const stream = await this.open(head, request, options, false);
       // A refusal may have repeated the request and be about something else.
       this.withoutStreamOptions.add(model);
       return stream;
     }
     throw refused({
-      ...refusalFields(text),
+      ...said,
       status,
       header: (name) => response.headers[name]?.toString(),
-      key: this.client.apiKey,
-    });
-  }
-
-  private async send(
-    model: string,
-    options: Pick<UpstreamRequest, 'demand' | 'connectMs' | 'observer'>,
-    body: object,
-  ): Promise<IncomingMessage> {
-    if (this.tokens) this.setKey(await this.tokens());
-    const { target, headers } = await this.headFor(model);
-    // Whoever asked may have left while there was a token to wait for.
-    if (options.demand.closed) throw cancelled();
-    return this.http.request(target, {
-      method: 'POST',
-      headers,
-      body: JSON.stringify(body),
-      ...options,
+      key,
     });
   }
 
@@ -115,12 +122,13 @@ export class ChatCompletions {
   }
 
   private async makeHead(model: string): Promise<Head> {
+    const { apiKey: key } = this.client;
     const { req, url } = await this.client.buildRequest({
       method: 'post',
       path: '/chat/completions',
       body: { model },
     });
-    return { target: new URL(url), headers: plainHeaders(req.headers) };
+    return { model, target: new URL(url), headers: plainHeaders(req.headers), key };
   }
 }
 

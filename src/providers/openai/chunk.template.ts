@@ -74,10 +74,10 @@ export class ChunkTemplate implements Template {
       const start = textEnd + between.length;
       end = plainEnd(json, start);
       if (end === -1) return undefined;
-      padding = json.slice(start, end);
+      padding = copied(json.slice(start, end));
     }
     if (json.length !== end + after.length || !has(json, end, after)) return undefined;
-    return new TextFrame(this, json.slice(before.length, textEnd), padding, json);
+    return new TextFrame(this, copied(json.slice(before.length, textEnd)), padding, json);
   }
 
   fill(text: string, padding: string): string {
@@ -95,6 +95,11 @@ function has(json: string, at: number, part: string): boolean {
 function plainEnd(json: string, start: number): number {
   const end = json.indexOf('"', start);
   return end === -1 || NOT_PLAIN.test(json.slice(start, end)) ? -1 : end;
+}
+
+/** Without what it was cut from, which V8 keeps for as long as a slice of 13 characters or more. */
+function copied(plain: string): string {
+  return plain.length < 13 ? plain : (JSON.parse(`"${plain}"`) as string);
 }
 
 /** Where the only match ends. */
