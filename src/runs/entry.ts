@@ -52,7 +52,7 @@ export type Entry = Draft & {
 
 /**
  * A piece of text and its chunk, which most entries are. What other entries keep is made here when it
- * is asked for: a run keeps a fifth as much, which is what the garbage collector's time goes by.
+ * is asked for: a run keeps a third as much, which is what the garbage collector's time goes by.
  */
 export class TextEntry {
   seq = 0;
