@@ -16,9 +16,9 @@ const { write } = ServerResponse.prototype as { write: Write };
 
 /**
  * Writes each chunk of a response as one piece, for a response that has sent its headers, or sends them
- * by its first write. Node writes three, the length, the data
- * and the line end (RFC 9112 §7.1), and holds them back for a tick to join them, which costs a
- * stream of small chunks about as much again. Nothing changes for whoever writes, or reads.
+ * by its first write. Node writes three, the length, the data and the line end (RFC 9112 §7.1), and
+ * holds them back for a tick to join them, which costs a stream of small chunks about as much again.
+ * Nothing changes for whoever writes, or reads.
  */
 export const writeWholeChunk: Write = function (text, encoding, callback) {
   // Node decides with the headers whether a body has chunks: one of HTTP/1.0 has none.

@@ -24,6 +24,10 @@ describe(ChatCompletions.name, () => {
     sut = new ChatCompletions(client, http, 1_000, tokens);
   });
 
+  const refusal = (error: object) => {
+    const body = Readable.from([Buffer.from(JSON.stringify({ error }))]);
+    return Object.assign(body, { statusCode: 400, headers: {} }) as unknown as IncomingMessage;
+  };
   const stream = () => sut.stream('text', { messages: [] }, { connectMs: 5, observer });
 
   it('should send a request that tells nothing of this machine', async () => {
@@ -54,12 +58,25 @@ describe(ChatCompletions.name, () => {
     expect(request.mock.calls[1]![1].headers).toMatchObject({ authorization: 'Bearer another' });
   });
 
+  it.each([
+    ['in its message', { message: 'Unknown field stream_options' }, 2],
+    ['as its parameter', { message: 'Unknown field', param: 'stream_options' }, 2],
+    ['deeper within', { inner: { message: 'stream_options' } }, 2],
+    ['beside a message about something else', { message: 'No', request: 'stream_options' }, 1],
+  ])(
+    'should ask anew, or not, where a refusal names stream_options %s',
+    async (_name, error, times) => {
+      request.mockResolvedValueOnce(refusal(error));
+      await expect(lastValueFrom(stream())).rejects.toThrow();
+      expect(request).toHaveBeenCalledTimes(times);
+    },
+  );
+
   it('should keep the token of a refused request out of its words, also when there is a new one', async () => {
     tokens.mockResolvedValueOnce('first-token');
     request.mockImplementationOnce(async () => {
       await expect(lastValueFrom(stream())).rejects.toThrow();
-      const body = Readable.from([Buffer.from('{"error":{"message":"bad first-token"}}')]);
-      return Object.assign(body, { statusCode: 400, headers: {} }) as unknown as IncomingMessage;
+      return refusal({ message: 'bad first-token' });
     });
     await expect(lastValueFrom(stream())).rejects.toMatchObject({ message: 'bad ***' });
     expect(request.mock.calls[1]![1].headers).toMatchObject({ authorization: 'Bearer token' });

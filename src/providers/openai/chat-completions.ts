@@ -90,7 +90,8 @@ export class ChatCompletions {
     const status = response.statusCode!;
     const text = await readText(response);
     const said = refusalFields(text);
-    const words = said ? `${said.param} ${said.message}` : text;
+    // All of it where it has no words: some services have them deeper within.
+    const words = said?.message === undefined ? text : `${said.param ?? ''} ${said.message}`;
     const isAboutOptions = (status === 400 || status === 422) && words.includes('stream_options');
     if (asksUsage && isAboutOptions) {
       const stream = await this.open(head, request, options, false);
