@@ -83,6 +83,30 @@ describe(HttpClient.name, () => {
     expect(seen).toEqual(['1/2']);
   });
 
+  it('takes nothing that came unasked on a kept connection for an answer', async () => {
+    await keep(1);
+    act = (socket) => socket.write(`${OK}HTTP/1.1 500 Unasked\r\ncontent-length: 0\r\n\r\n`);
+    expect(await get()).toBe('ok');
+    act = (socket) => {
+      socket.write(OK);
+      setTimeout(() => socket.write('HTTP/1.1 500 Unasked\r\n\r\n'), 5);
+    };
+    expect(await get()).toBe('ok');
+    await sleep(20);
+    act = (socket) => socket.write(OK);
+    expect(await get()).toBe('ok');
+    expect(seen).toEqual(['1/2', '2/1', '3/1']);
+  });
+
+  it('keeps apart what comes on many connections at a time', async () => {
+    const bodyOf = (connection: number) => String(connection % 10).repeat(200_000);
+    act = (socket, connection) => {
+      socket.write(`HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n${bodyOf(connection)}`);
+    };
+    const bodies = await Promise.all(Array.from({ length: 8 }, () => get()));
+    expect(bodies.sort()).toEqual(Array.from({ length: 8 }, (_, index) => bodyOf(index + 1)));
+  });
+
   it('asks no more for somebody who left', async () => {
     await keep(2);
     const demand = new Subscription();
