@@ -103,7 +103,7 @@ export class ChatService {
   /** @throws {ChatError} `resume_gap` */
   private view(run: Run, response: Response, seq = 0): Viewer {
     if (!run.isKept) throw new ChatError('resume_gap', "The run's events are no longer kept.");
-    const { timeouts } = this.router.resolve(run.state.model ?? undefined);
+    const { timeouts } = this.router.resolve(run.model ?? undefined);
     const options = { heartbeatMs: this.config.HEARTBEAT_MS, writeTimeoutMs: timeouts.write };
     const viewer = new Viewer(run, response, options, seq);
     this.metrics.viewers.inc();

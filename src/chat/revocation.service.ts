@@ -28,19 +28,19 @@ export class Revocation {
     this.viewers.set(viewer, caller);
     viewer.onReleased(() => this.viewers.delete(viewer));
     // A reload that came while the request waited for its limits has not seen its run.
-    if (this.objectionTo(caller, viewer.run.state.model)) this.enforce();
+    if (this.objectionTo(caller, viewer.run.model)) this.enforce();
   }
 
   private enforce() {
     const ended = new Set<Run>();
     for (const run of this.store.live()) {
-      const objection = this.objectionTo(run.caller, run.state.model);
+      const objection = this.objectionTo(run.caller, run.model);
       if (!objection) continue;
       ended.add(run);
       void run.fail(objection);
     }
     for (const [viewer, caller] of this.viewers) {
-      const objection = this.objectionTo(caller, viewer.run.state.model);
+      const objection = this.objectionTo(caller, viewer.run.model);
       // The end of a run is seen by all who view it, with its number and its usage.
       if (objection && !ended.has(viewer.run)) viewer.dismiss(objection);
     }

@@ -1,10 +1,10 @@
 import { Logger } from '@nestjs/common';
-import { randomBytes } from 'node:crypto';
 import { concat, lastValueFrom, Observable, Subscription, type Subscriber } from 'rxjs';
 import type { Caller } from '../access/caller.js';
 import { ChatError, toChatError, truncated } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
 import { contentOf, failed, type Draft, type Failure, type Terminal, type Usage } from './entry.js';
+import { createRunId } from './run-id.js';
 import { RunLog } from './run-log.js';
 import { amountOf, tokensOf, type RunRecord } from './run-record.js';
 import type { Run, RunState, RunStatus } from './run.js';
@@ -58,7 +58,7 @@ export interface LocalRunOptions {
  * with exactly one terminal entry in its log, whoever comes and goes.
  */
 export class LocalRun implements Run {
-  readonly id = `run_${randomBytes(16).toString('hex')}`;
+  readonly id = createRunId();
   readonly log: RunLog;
   readonly activity: Observable<Draft>;
   readonly isKept = true;
@@ -107,6 +107,10 @@ export class LocalRun implements Run {
     return this.options.choices;
   }
 
+  get model(): string | null {
+    return this.options.model ?? null;
+  }
+
   locate(seq: number) {
     return this.log.locate(seq);
   }
@@ -117,7 +121,7 @@ export class LocalRun implements Run {
       id: this.id,
       object: 'run',
       status: this.status,
-      model: this.options.model ?? null,
+      model: this.model,
       target: this.options.generation.target,
       finish_reason: terminal?.type === 'done' ? terminal.data.finish_reason : null,
       usage: terminal?.data.usage ?? this.transcriber.usage,
@@ -262,7 +266,7 @@ export class LocalRun implements Run {
   }
 
   private summary(): RunRecord {
-    const { caller, model, generation, requestId, traceId } = this.options;
+    const { caller, generation, requestId, traceId } = this.options;
     const { entries } = this.log;
     const terminal = this.log.terminal!;
     const tokens = tokensOf(terminal.data.usage);
@@ -273,7 +277,7 @@ export class LocalRun implements Run {
       name: caller.name,
       request_id: requestId ?? null,
       trace_id: traceId ?? null,
-      model: model ?? null,
+      model: this.model,
       target: generation.target,
       status: STATUS[terminal.type],
       finish_reason: terminal.type === 'done' ? terminal.data.finish_reason : null,

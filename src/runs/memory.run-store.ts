@@ -151,11 +151,12 @@ export class MemoryRunStore implements RunStore {
 }
 
 /** What is kept of a run that has ended: nothing of its request, which can be larger than all else. */
-function ended({ id, owner, choices, state }: Run, log: RunLog): Run {
+function ended({ id, owner, choices, model, state }: Run, log: RunLog): Run {
   return {
     id,
     owner,
     choices,
+    model,
     state,
     log,
     activity: EMPTY,

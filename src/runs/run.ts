@@ -30,6 +30,8 @@ export interface Run {
   readonly owner: string;
   /** How many answers it generates. */
   readonly choices: number;
+  /** The model that was asked for; null for the default. */
+  readonly model: string | null;
   readonly state: RunState;
   readonly log: RunLog;
   /** Emits when the log has grown and completes after the terminal entry. Never an error. */

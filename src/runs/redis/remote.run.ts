@@ -60,6 +60,10 @@ export class RemoteRun implements Run {
     return this.meta.choices;
   }
 
+  get model(): string | null {
+    return this.meta.state.model;
+  }
+
   get state(): RunState {
     return this.meta.state;
   }
