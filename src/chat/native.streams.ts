@@ -23,7 +23,7 @@ type Events = Observable<MessageEvent>;
 /** Viewers bound what waits for a client; Nest's own bound would cut one large event. */
 export const SSE_OPTIONS = { maxPendingDataLength: Infinity };
 
-/** In so many ticks, and fewer, Nest ends a response after its last event. */
+/** In so many ticks, or fewer, Nest ends a response after its last event. */
 const END_TICKS = 8;
 
 /** The comment that is sent in a silence. */
@@ -77,7 +77,9 @@ async function show(
         if (event) events.push(event);
       }
       if (events.length > 0) viewer.wrote();
-      if (batch.length > 1 || isTerminal(batch[0]!)) joinWrites(response, events.length);
+      const isLast = isTerminal(batch.at(-1)!);
+      if (isLast) joinWrites(response, events.length + END_TICKS);
+      else if (batch.length > 1) joinWrites(response, events.length);
       return events;
     }),
     finalize(() => viewer.release()),
@@ -96,14 +98,18 @@ function closed(response: Response): Promise<void> {
  * end. Not with `setImmediate`, which on a busy server is seconds away: libuv comes to it when no
  * socket has anything left to read.
  */
-function joinWrites({ socket }: Response, events: number) {
+function joinWrites({ socket }: Response, ticks: number) {
   if (!socket) return;
-  const wait = (ticks: number) => {
-    if (ticks === 0) socket.uncork();
-    else process.nextTick(() => queueMicrotask(() => wait(ticks - 1)));
+  const wait = () => {
+    if (ticks === 0) {
+      socket.uncork();
+      return;
+    }
+    ticks -= 1;
+    process.nextTick(queueMicrotask, wait);
   };
   socket.cork();
-  wait(events + END_TICKS);
+  wait();
 }
 
 /** @throws {ChatError} `invalid_request` when the format can't show that many answers */
