@@ -68,14 +68,14 @@ export class ChatCompletions {
     const { model, target, headers, key } = head;
     // Whoever asked may have left while there was something to wait for.
     if (options.demand.closed) throw cancelled();
-    const { stream_options, ...rest } = request;
+    const { stream_options: asked } = request;
     const body = {
-      ...rest,
+      ...request,
       model,
       stream: true,
-      ...(asksUsage && {
-        stream_options: { ...(stream_options as object | undefined), include_usage: true },
-      }),
+      stream_options: asksUsage
+        ? { ...(asked as object | undefined), include_usage: true }
+        : undefined,
     };
     const response = await this.http.request(target, {
       method: 'POST',
