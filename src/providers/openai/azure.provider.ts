@@ -14,8 +14,9 @@ const DEPLOYMENT_NAME = /^[\w-][\w.-]*$/;
 const V1_VERSIONS = /^(v1|latest|preview)$/;
 
 /**
- * Azure OpenAI with a key or, without one, a token of Microsoft Entra ID. A dated api-version means the route with the deployment in the path;
- * none, or an endpoint that ends in `/openai/v1`, means the v1 route. Its models are deployments.
+ * Azure OpenAI with a key or, without one, a token of Microsoft Entra ID. A dated api-version means the
+ * route with the deployment in the path; none, or an endpoint that ends in `/openai/v1`, means the v1
+ * route. Its models are deployments.
  */
 export class AzureProvider implements ChatProvider {
   readonly conventionalName = 'azure.ai.openai';
