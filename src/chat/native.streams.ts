@@ -94,22 +94,18 @@ function closed(response: Response): Promise<void> {
 }
 
 /**
- * Nest writes event by event, one a tick: what comes together leaves together, also with headers or the
- * end. Not with `setImmediate`, which on a busy server is seconds away: libuv comes to it when no
- * socket has anything left to read.
+ * Joins what is written within so many ticks. Nest writes event by event, one a tick if none waits from
+ * before: what comes together leaves together, also with headers or the end. Not with `setImmediate`,
+ * which on a busy server is seconds away: libuv comes to it when no socket has anything left to read.
  */
 function joinWrites({ socket }: Response, ticks: number) {
   if (!socket) return;
-  const wait = () => {
-    if (ticks === 0) {
-      socket.uncork();
-      return;
-    }
-    ticks -= 1;
-    process.nextTick(queueMicrotask, wait);
+  const wait = (left: number) => {
+    if (left === 0) socket.uncork();
+    else process.nextTick(queueMicrotask, () => wait(left - 1));
   };
   socket.cork();
-  wait();
+  wait(ticks);
 }
 
 /** @throws {ChatError} `invalid_request` when the format can't show that many answers */

@@ -2,7 +2,7 @@ import { randomFillSync } from 'node:crypto';
 
 const ID_BYTES = 16;
 
-/** Random bytes come from the system many at a time: fetching them costs far more than their number. */
+/** Random bytes for many ids: asking for them costs far more than the bytes do. */
 const pool = Buffer.alloc(256 * ID_BYTES);
 let used = pool.length;
 

@@ -22,7 +22,7 @@ describe(HttpClient.name, () => {
     sut = new HttpClient();
     seen = [];
     let connections = 0;
-    server = createServer((socket) => {
+    server = createServer({ noDelay: true }, (socket) => {
       const connection = (connections += 1);
       let requests = 0;
       socket.on('error', () => undefined);
@@ -85,17 +85,37 @@ describe(HttpClient.name, () => {
 
   it('takes nothing that came unasked on a kept connection for an answer', async () => {
     await keep(1);
-    act = (socket) => socket.write(`${OK}HTTP/1.1 500 Unasked\r\ncontent-length: 0\r\n\r\n`);
-    expect(await get()).toBe('ok');
+    let closed: Promise<unknown>;
     act = (socket) => {
+      closed = once(socket, 'close');
       socket.write(OK);
       setTimeout(() => socket.write('HTTP/1.1 500 Unasked\r\n\r\n'), 5);
     };
     expect(await get()).toBe('ok');
-    await sleep(20);
+    await closed!;
     act = (socket) => socket.write(OK);
     expect(await get()).toBe('ok');
-    expect(seen).toEqual(['1/2', '2/1', '3/1']);
+    expect(seen).toEqual(['1/2', '2/1']);
+  });
+
+  it('says once that it is over when the connection ends before its body is read', async () => {
+    const closed = jest.fn<UpstreamCall['closed']>();
+    const call = { headers: {}, answered: jest.fn(), dropped: jest.fn(), closed };
+    act = (socket) => {
+      socket.end(`HTTP/1.1 200 OK\r\ncontent-length: 30000\r\n\r\n${'x'.repeat(30_000)}`);
+    };
+    const { port } = server.address() as AddressInfo;
+    const response = await sut.request(new URL(`http://127.0.0.1:${port}/`), {
+      method: 'GET',
+      headers: {},
+      demand: new Subscription(),
+      connectMs: 1_000,
+      observer: { sending: () => call },
+    });
+    await sleep(20);
+    expect((await response.toArray()).join('')).toHaveLength(30_000);
+    await sleep(20);
+    expect(closed).toHaveBeenCalledTimes(1);
   });
 
   it('keeps apart what comes on many connections at a time', async () => {

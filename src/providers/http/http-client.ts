@@ -17,14 +17,14 @@ const POOL = { keepAlive: true, noDelay: true, maxFreeSockets: Infinity };
 const ONCE = { keepAlive: false, noDelay: true };
 
 /**
- * Connections read into one buffer, and what came is copied from there. Node by itself makes 64 kB for
- * every read, which costs more than all that is done with a token.
+ * Connections read into one buffer, and what came is copied from there. For every read of one without
+ * TLS, Node by itself makes 64 kB.
  */
 const onread = {
   buffer: Buffer.allocUnsafeSlow(65_536),
   callback(this: Socket, length: number, buffer: Uint8Array) {
     const isExpected = this.emit('data', Buffer.from(buffer.subarray(0, length)));
-    // The answer to a request comes after it.
+    // What came unasked is not to be taken for the next request's answer.
     if (!isExpected) this.destroy();
     return true;
   },
@@ -115,7 +115,8 @@ export class HttpClient implements OnApplicationShutdown {
           reject(asChatError(error));
         }
       });
-      request.on('close', () => {
+      // Node can say so twice, when the body is read to its end after that of the connection.
+      request.once('close', () => {
         demand.remove(drop);
         if (answer && !answer.complete) failure ??= 'truncated';
         call?.closed(failure);
