@@ -6,7 +6,7 @@ import type { Frame } from '../providers/chat-provider.js';
 import { contentOf, failed, type Draft, type Failure, type Terminal, type Usage } from './entry.js';
 import { createRunId } from './run-id.js';
 import { RunLog } from './run-log.js';
-import { amountOf, tokensOf, type RunRecord } from './run-record.js';
+import { tokensOf, type RunRecord } from './run-record.js';
 import type { Run, RunState, RunStatus } from './run.js';
 import { toJson } from './to-json.js';
 import { Transcriber } from './transcriber.js';
@@ -72,8 +72,9 @@ export class LocalRun implements Run {
   private ending?: NodeJS.Timeout;
   private viewers = 0;
   private viewing = 0;
-  /** Entries that there were when the last viewer left. */
-  private seen = 0;
+  /** What was generated, in bytes of UTF-8, and how much of it when the last viewer left. */
+  private bytes = 0;
+  private seenBytes = 0;
   private readonly createdAt = Date.now();
   private readonly clock = performance.now();
   private ttftMs?: number;
@@ -160,7 +161,7 @@ export class LocalRun implements Run {
   private leave() {
     this.viewing -= 1;
     if (this.viewing > 0) return;
-    this.seen = this.log.entries.length;
+    this.seenBytes = this.bytes;
     const { graceMs } = this.options;
     if (graceMs === 0) this.conclude(cancelled());
     else if (graceMs !== Infinity && !this.generating.closed) {
@@ -216,6 +217,7 @@ export class LocalRun implements Run {
         this.firstTokenAt = Date.now();
         this.ttftMs = performance.now() - this.clock;
       }
+      this.bytes += Buffer.byteLength(contentOf(event));
       this.log.next(event);
     }
     if (this.transcriber.hasFinished) {
@@ -267,10 +269,10 @@ export class LocalRun implements Run {
 
   private summary(): RunRecord {
     const { caller, generation, requestId, traceId } = this.options;
-    const { entries } = this.log;
+    const { bytes } = this;
     const terminal = this.log.terminal!;
     const tokens = tokensOf(terminal.data.usage);
-    const { bytes, unseenShare } = amountOf(entries, this.viewing > 0 ? Infinity : this.seen);
+    const unseenBytes = this.viewing > 0 ? 0 : bytes - this.seenBytes;
     return {
       run_id: this.id,
       owner: caller.owner,
@@ -283,10 +285,11 @@ export class LocalRun implements Run {
       finish_reason: terminal.type === 'done' ? terminal.data.finish_reason : null,
       error_code: terminal.type === 'error' ? terminal.data.code : null,
       ...tokens,
-      unseen_tokens: Math.round(tokens.completion_tokens * unseenShare),
+      // No provider tells when it generated a token, so the text's share stands for the tokens'.
+      unseen_tokens: Math.round((tokens.completion_tokens * unseenBytes) / (bytes || 1)),
       bytes,
       // All entries but the start and the end.
-      chunks: entries.length - 2,
+      chunks: this.log.entries.length - 2,
       viewers: this.viewers,
       created_at: new Date(this.createdAt).toISOString(),
       ttft_ms: this.ttftMs ?? null,

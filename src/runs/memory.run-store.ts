@@ -116,11 +116,13 @@ export class MemoryRunStore implements RunStore {
 
   /** Forgets what has been retained long enough, now and whenever the next one is due. */
   private sweep() {
-    clearTimeout(this.sweeping);
     const now = Date.now();
     for (const [id, due] of this.ended) {
       if (due > now && this.ended.size <= MAX_ENDED) {
-        this.sweeping = setTimeout(() => this.sweep(), due - now).unref();
+        this.sweeping ??= setTimeout(() => {
+          this.sweeping = undefined;
+          this.sweep();
+        }, due - now).unref();
         return;
       }
       this.forget(id);

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Subject } from 'rxjs';
 import type { ErrorCode } from '../errors/chat-error.js';
-import { contentOf, type Entry, type Usage } from './entry.js';
+import type { Usage } from './entry.js';
 
 /** What is known of a run that is over, whatever its end. No word of what was asked or answered. */
 export interface RunRecord {
@@ -60,19 +60,4 @@ export function tokensOf(usage: Usage | null) {
 /** Details come from upstream as they are, and are added up. */
 function countOf(value: unknown): number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0;
-}
-
-/**
- * How much was generated, and how much of it after the first `seen` entries. No provider tells when
- * it generated a token, so the text's share stands for the tokens'.
- */
-export function amountOf(entries: readonly Entry[], seen: number) {
-  let bytes = 0;
-  let unseenBytes = 0;
-  entries.forEach((entry, index) => {
-    const size = Buffer.byteLength(contentOf(entry));
-    bytes += size;
-    if (index >= seen) unseenBytes += size;
-  });
-  return { bytes, unseenShare: bytes === 0 ? 0 : unseenBytes / bytes };
 }
