@@ -4,6 +4,7 @@ import { knownCallerOf } from '../access/caller.js';
 import { Metrics } from '../telemetry/metrics.js';
 import { traceContextOf, traceIdOf, type TraceContext } from '../telemetry/trace-context.js';
 import { Tracing } from '../telemetry/tracing.js';
+import { whenQuiet } from '../telemetry/when-quiet.js';
 import { whenOver } from './when-over.js';
 
 const traces = new WeakMap<Request, TraceContext>();
@@ -41,14 +42,7 @@ export class RequestTelemetry {
       const { statusCode: status } = response;
       const route = routeOf(request);
       const isAborted = isLeft(request, response);
-      this.metrics.requestSeconds.observe(
-        {
-          http_request_method: method,
-          http_response_status_code: status,
-          ...(route !== undefined && { http_route: route }),
-        },
-        ms / 1000,
-      );
+      const bytes = socket.bytesWritten - sentBefore;
       span?.end({
         name: route === undefined ? method : `${method} ${route}`,
         attributes: {
@@ -58,19 +52,29 @@ export class RequestTelemetry {
         },
         ...(status >= 500 && { error: String(status) }),
       });
-      if (!Logger.isLevelEnabled('log')) return;
-      this.logger.log({
-        method,
-        route,
-        status,
-        duration_ms: Math.round(ms * 10) / 10,
-        bytes: socket.bytesWritten - sentBefore,
-        request_id: response.getHeader('X-Request-Id'),
-        trace_id: traceIdOf(trace),
-        client,
-        key: knownCallerOf(request)?.name,
-        run_id: response.getHeader('Sluice-Run-Id'),
-        ...(isAborted && { aborted: true }),
+      whenQuiet(() => {
+        this.metrics.requestSeconds.observe(
+          {
+            http_request_method: method,
+            http_response_status_code: status,
+            ...(route !== undefined && { http_route: route }),
+          },
+          ms / 1000,
+        );
+        if (!Logger.isLevelEnabled('log')) return;
+        this.logger.log({
+          method,
+          route,
+          status,
+          duration_ms: Math.round(ms * 10) / 10,
+          bytes,
+          request_id: response.getHeader('X-Request-Id'),
+          trace_id: traceIdOf(trace),
+          client,
+          key: knownCallerOf(request)?.name,
+          run_id: response.getHeader('Sluice-Run-Id'),
+          ...(isAborted && { aborted: true }),
+        });
       });
     });
     next();

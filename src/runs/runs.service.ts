@@ -12,6 +12,7 @@ import { prepareRequest } from '../routing/prepare-request.js';
 import type { Route } from '../routing/route.js';
 import { RouterService } from '../routing/router.service.js';
 import { traceIdOf, type TraceContext } from '../telemetry/trace-context.js';
+import { whenQuiet } from '../telemetry/when-quiet.js';
 import { DrainService } from './drain.service.js';
 import { LocalRun } from './local.run.js';
 import { RUN_STORE, type ListOptions, type RunStore } from './run-store.js';
@@ -137,7 +138,7 @@ export class RunsService {
       onEnd: (record) => {
         admission?.leave(record.total_tokens);
         follower.ended(record, run.log.entries);
-        this.records.next(record);
+        whenQuiet(() => this.records.next(record));
       },
     });
     return run;

@@ -6,6 +6,7 @@ import { RouterService } from '../routing/router.service.js';
 import { Metrics } from '../telemetry/metrics.js';
 import type { TraceContext } from '../telemetry/trace-context.js';
 import { Tracing } from '../telemetry/tracing.js';
+import { whenQuiet } from '../telemetry/when-quiet.js';
 import type { Entry } from './entry.js';
 import { contentOfRun, type RunContent } from './run-content.js';
 import type { RunRecord } from './run-record.js';
@@ -68,7 +69,7 @@ export class RunsTelemetry {
         const content = isWanted ? contentOfRun(request, entries) : undefined;
         const traced = tracing.wantsContent ? content : undefined;
         span?.end(endOfSpan(record, router.labelsOf(record.target), traced));
-        this.log(record, config.LOG_CONTENT ? content : undefined);
+        whenQuiet(() => this.log(record, config.LOG_CONTENT ? content : undefined));
       },
     };
   }

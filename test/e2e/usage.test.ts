@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { countTokens } from 'gpt-tokenizer/encoding/o200k_base';
 import type { Subscription } from 'rxjs';
+import { DrainService } from '../../src/runs/drain.service.js';
 import { RunRecords, type RunRecord } from '../../src/runs/run-record.js';
 import { startApp, type RunningApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
@@ -196,6 +197,17 @@ describeStores('usage', (store) => {
     expect(record).toMatchObject({ status: 'completed', completion_tokens: 200, viewers: 2 });
     expect(record!.unseen_tokens).toBeGreaterThan(100);
     expect(record!.unseen_tokens).toBeLessThan(152);
+  });
+
+  it('is told of a run that its instance ends as it leaves, before the stores are closed', async () => {
+    const { app, port } = cluster.here;
+    const headers = { ...asA, 'sluice-on-disconnect': 'continue' };
+    const call = ask(port, 'slow_tokens-2000_ms-20', { headers });
+    await call.until(':20\n');
+    call.destroy();
+    await call.ended;
+    await app.get(DrainService).beforeApplicationShutdown();
+    expect(records).toMatchObject([{ status: 'failed', error_code: 'shutting_down' }]);
   });
 });
 
