@@ -67,7 +67,7 @@ export class DrainService implements BeforeApplicationShutdown {
     await Promise.all(this.store.live().map((run) => run.fail(shuttingDown())));
     this.store.abandonViews(shuttingDown());
     await until(() => this.responses.size === 0, FLUSH_MS);
-    // By then all of it is told, before those close who are told.
+    // What is told when nothing is left to read is told by then.
     await turn();
   }
 }

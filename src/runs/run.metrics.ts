@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../config/config.js';
 import { RouterService } from '../routing/router.service.js';
 import { Metrics } from '../telemetry/metrics.js';
+import { whenQuiet } from '../telemetry/when-quiet.js';
 import { RunRecords, type RunRecord } from './run-record.js';
 import { RUN_STORE, type RunStore } from './run-store.js';
 import { SavedTokens } from './saved-tokens.js';
@@ -26,7 +27,7 @@ export class RunMetrics {
         return store.isDegraded ? 0 : 1;
       });
     }
-    records.subscribe((record) => this.count(record));
+    records.subscribe((record) => whenQuiet(() => this.count(record)));
   }
 
   private count(record: RunRecord) {

@@ -12,7 +12,6 @@ import { prepareRequest } from '../routing/prepare-request.js';
 import type { Route } from '../routing/route.js';
 import { RouterService } from '../routing/router.service.js';
 import { traceIdOf, type TraceContext } from '../telemetry/trace-context.js';
-import { whenQuiet } from '../telemetry/when-quiet.js';
 import { DrainService } from './drain.service.js';
 import { LocalRun } from './local.run.js';
 import { RUN_STORE, type ListOptions, type RunStore } from './run-store.js';
@@ -138,7 +137,7 @@ export class RunsService {
       onEnd: (record) => {
         admission?.leave(record.total_tokens);
         follower.ended(record, run.log.entries);
-        whenQuiet(() => this.records.next(record));
+        this.records.next(record);
       },
     });
     return run;

@@ -8,7 +8,7 @@ import { whenQuiet } from './when-quiet.js';
 const SOCKETS = 5;
 
 describe('whenQuiet', () => {
-  it('tells when all that has come is read, and before what comes then', async () => {
+  it('tells when all that has come is read', async () => {
     const happened: string[] = [];
     const over = new Promise<void>((resolve) => {
       const server = createServer((socket) => {

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { countTokens } from 'gpt-tokenizer/encoding/o200k_base';
-import type { Subscription } from 'rxjs';
-import { DrainService } from '../../src/runs/drain.service.js';
+import { lastValueFrom, type Subscription } from 'rxjs';
 import { RunRecords, type RunRecord } from '../../src/runs/run-record.js';
+import { RUN_STORE, type RunStore } from '../../src/runs/run-store.js';
 import { startApp, type RunningApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { open } from '../support/http.js';
@@ -199,15 +199,18 @@ describeStores('usage', (store) => {
     expect(record!.unseen_tokens).toBeLessThan(152);
   });
 
-  it('is told of a run that its instance ends as it leaves, before the stores are closed', async () => {
+  it('is counted by the time that a run has ended, whoever asks for it then', async () => {
     const { app, port } = cluster.here;
-    const headers = { ...asA, 'sluice-on-disconnect': 'continue' };
-    const call = ask(port, 'slow_tokens-2000_ms-20', { headers });
+    const call = ask(port, 'slow_tokens-2000_ms-20', { headers: asA });
+    const id = await runIdOf(call);
     await call.until(':20\n');
-    call.destroy();
-    await call.ended;
-    await app.get(DrainService).beforeApplicationShutdown();
-    expect(records).toMatchObject([{ status: 'failed', error_code: 'shutting_down' }]);
+    const { log } = app
+      .get<RunStore>(RUN_STORE)
+      .live()
+      .find((run) => run.id === id)!;
+    const counted = lastValueFrom(log, { defaultValue: undefined }).then(() => records.length);
+    await cancel(port, id, asA);
+    expect(await counted).toBe(1);
   });
 });
 
