@@ -30,6 +30,9 @@ const MAX_DELAY_MS = 250;
 const STREAMS = 100;
 const LEASE_MS = 5_000;
 
+/** A run is taken for lost within so long of Redis being good again, in milliseconds. */
+const LOSS_MS = LEASE_MS + 3_500;
+
 let upstream: Upstream;
 let isOver = false;
 const closing: (() => Promise<void>)[] = [];
@@ -116,13 +119,13 @@ describeRedis('Redis', () => {
     await server.start();
     await becomes(b, 200, 'ok');
     // Long enough for those who would take the runs for lost.
-    await sleep(LEASE_MS + 2_000);
+    await sleep(LOSS_MS);
     server.pause();
     await sleep(7_000);
     expect(await ready(a)).toEqual([200, 'degraded']);
     server.resume();
     await becomes(b, 200, 'ok');
-    await sleep(LEASE_MS + 2_000);
+    await sleep(LOSS_MS);
     const resumed = ids.map((id) => view(b.port, id));
     await sleep(500);
     isOver = true;
@@ -130,7 +133,7 @@ describeRedis('Redis', () => {
     for (const viewer of [...streams, ...elsewhere, ...resumed]) {
       expect(await viewer.ended).toBe('complete');
       const events = eventsOf(viewer);
-      expect(events.at(-1)!.event).toBe('done');
+      expect(events.at(-1)).toMatchObject({ event: 'done' });
       expect(events.map(seqOf)).toEqual(upTo(events.length));
     }
     for (const [at, stream] of streams.entries()) {
@@ -140,6 +143,48 @@ describeRedis('Redis', () => {
     const longest = Math.max(...(await Promise.all(delays)));
     if (process.env.SHOW_FIGURES) console.log({ longest, control: await control });
     expect(longest - (await control)).toBeLessThan(MAX_DELAY_MS);
+  }, 60_000);
+
+  it('should lose no run when the machine that all of them are on is held up', async () => {
+    isOver = false;
+    upstream.script('clock', clock);
+    const server = await startRedis();
+    closing.push(() => server.close());
+    const env = { OPENAI_BASE_URL: `${upstream.url}/v1`, REDIS_URL: server.url };
+    const [a, b] = [await startInstance(env), await startInstance(env)];
+    closing.push(
+      () => a.kill(),
+      () => b.kill(),
+    );
+    const streams = Array.from({ length: 10 }, () => ask(a.port, 'clock'));
+    const ids = await Promise.all(streams.map(runIdOf));
+    const elsewhere = ids.map((id) => view(b.port, id));
+    await Promise.all(elsewhere.map((viewer) => viewer.until('data: {"content"')));
+    // Half of the runs are viewed from elsewhere alone.
+    const [left, stayed] = [streams.slice(0, 5), streams.slice(5)];
+    for (const stream of left) stream.destroy();
+    // Long enough for Redis to have been good for a lease, for both.
+    await sleep(LEASE_MS + 1_000);
+
+    // The one that generates is stopped first and comes back last, later than its leases last.
+    a.process.kill('SIGSTOP');
+    await sleep(1_000);
+    b.process.kill('SIGSTOP');
+    server.pause();
+    await sleep(LEASE_MS - 500);
+    server.resume();
+    b.process.kill('SIGCONT');
+    await sleep(200);
+    a.process.kill('SIGCONT');
+    await sleep(LOSS_MS);
+    isOver = true;
+
+    for (const viewer of [...stayed, ...elsewhere]) {
+      expect(await viewer.ended).toBe('complete');
+      const events = eventsOf(viewer);
+      expect(events.at(-1)).toMatchObject({ event: 'done' });
+      expect(events.map(seqOf)).toEqual(upTo(events.length));
+    }
   }, 60_000);
 
   interface Outage {

@@ -178,6 +178,7 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
       await sleep(10);
     }
     this.journal.close();
+    this.viewers.close();
   }
 
   private async readState(id: string): Promise<RunState | undefined> {

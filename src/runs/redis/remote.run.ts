@@ -13,6 +13,12 @@ import type { Wishes } from './wishes.js';
 /** How long the instance that generates gets to end a run, in milliseconds. */
 const CANCEL_TIMEOUT_MS = 10_000;
 
+/**
+ * So many looks in a row find no lease of a run that is lost. One that lives can let it run out, when
+ * it was held up together with Redis or a clock was set, but renews it before the next look.
+ */
+const LOOKS_IN_VAIN = 2;
+
 /** What clients of a lost run are asked to wait before they try again, in milliseconds. */
 const RETRY_AFTER_MS = 1_000;
 
@@ -39,6 +45,8 @@ export class RemoteRun implements Run {
   readonly log = new RunLog();
   readonly activity: Observable<Draft>;
   readonly isKept = true;
+  /** Looks in a row that found no lease. */
+  private looksInVain = 0;
 
   constructor(
     readonly id: string,
@@ -158,7 +166,11 @@ export class RemoteRun implements Run {
 
   /** Marks the run as lost when its instance is gone; its lease says so, for long enough. */
   private async checkLost(): Promise<boolean> {
-    if (!this.redis.isUpFor(LEASE_MS)) return false;
+    const { id, keys, redis } = this;
+    if (!redis.isUpFor(LEASE_MS)) {
+      this.looksInVain = 0;
+      return false;
+    }
     const { code, message, retryable } = lost();
     const state: RunState = {
       ...this.meta.state,
@@ -167,10 +179,13 @@ export class RemoteRun implements Run {
       ended_at: new Date().toISOString(),
     };
     try {
-      const keys = [this.keys.meta(this.id), this.keys.lease(this.id)];
-      const isLost = await MARK_LOST.run(this.redis.commands, keys, [JSON.stringify(state)]);
+      const isLeased = await redis.commands.exists(keys.lease(id));
+      this.looksInVain = isLeased ? 0 : this.looksInVain + 1;
+      if (this.looksInVain < LOOKS_IN_VAIN) return false;
+      const [meta, lease] = [keys.meta(id), keys.lease(id)];
+      const isLost = await MARK_LOST.run(redis.commands, [meta, lease], [JSON.stringify(state)]);
       // The answer can be that of a Redis that came back empty.
-      return isLost === 1 && this.redis.isUpFor(LEASE_MS);
+      return isLost === 1 && redis.isUpFor(LEASE_MS);
     } catch {
       return false;
     }
