@@ -17,13 +17,13 @@ const POOL = { keepAlive: true, noDelay: true, maxFreeSockets: Infinity };
 const ONCE = { keepAlive: false, noDelay: true };
 
 /**
- * Connections read into one buffer, and what came is copied from there. For every read of one without
- * TLS, Node by itself makes 64 kB.
+ * Connections read into one buffer, and Node's parser copies what it passes on of it. For every read
+ * of one without TLS, Node by itself makes 64 kB.
  */
 const onread = {
   buffer: Buffer.allocUnsafeSlow(65_536),
   callback(this: Socket, length: number, buffer: Uint8Array) {
-    const isExpected = this.emit('data', Buffer.from(buffer.subarray(0, length)));
+    const isExpected = this.emit('data', buffer.subarray(0, length));
     // What came unasked is not to be taken for the next request's answer.
     if (!isExpected) this.destroy();
     return true;

@@ -1,7 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
-import { createServer, request, type IncomingMessage, type Server } from 'node:http';
+import {
+  createServer,
+  request,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { lastValueFrom, toArray, type Subscriber, type Subscription } from 'rxjs';
 import type { Frame } from '../chat-provider.js';
 import { chunkParser } from '../openai/chunk.parser.js';
@@ -9,10 +16,10 @@ import { streamLines } from './stream-lines.js';
 
 describe(streamLines.name, () => {
   let server: Server;
-  let body: string;
+  let answer: (response: ServerResponse) => unknown;
 
   beforeEach(async () => {
-    server = createServer((_request, response) => response.end(body)).listen(0, '127.0.0.1');
+    server = createServer((_request, response) => answer(response)).listen(0, '127.0.0.1');
     await once(server, 'listening');
   });
   afterEach(() => {
@@ -24,10 +31,13 @@ describe(streamLines.name, () => {
       const sent = request({ port: (server.address() as AddressInfo).port }, resolve).end();
       demand.add(() => sent.destroy());
     });
-  const frames = (text: string, maxLineLength = 1_000) => {
-    body = text;
+  const read = (maxLineLength = 1_000) => {
     const parser = (subscriber: Subscriber<Frame>) => chunkParser(subscriber, maxLineLength);
     return lastValueFrom(streamLines(open, parser, maxLineLength).pipe(toArray()));
+  };
+  const frames = (body: string, maxLineLength?: number) => {
+    answer = (response) => response.end(body);
+    return read(maxLineLength);
   };
 
   it('reads a last line without an end, as some servers send it', async () => {
@@ -50,5 +60,41 @@ describe(streamLines.name, () => {
     await expect(frames(`data: ${'x'.repeat(100)}`, 99)).rejects.toMatchObject({
       code: 'provider_malformed',
     });
+  });
+
+  it('reads what comes along with the headers, and then what comes alone, in order', async () => {
+    answer = async (response) => {
+      response.socket!.cork();
+      response.write('data: {"id":"1"}\n\ndata: {"id":');
+      response.write('"2"}\n\n');
+      response.socket!.uncork();
+      for (const id of [3, 4]) {
+        await sleep(10);
+        response.write(`data: {"id":"${id}"}\n\n`);
+      }
+      response.end('data: [DONE]\n\n');
+    };
+    expect((await read()).map(({ chunk }) => chunk.id)).toEqual(['1', '2', '3', '4']);
+  });
+
+  it('has no more to do with an answer that goes on after its end than 64 kB', async () => {
+    let written = 0;
+    const closed = new Promise<void>((resolve) => {
+      answer = (response) => {
+        response.write('data: {"id":"a"}\n\ndata: [DONE]\n\n');
+        const writing = setInterval(() => {
+          written += 10_000;
+          response.write('x'.repeat(10_000));
+        }, 10);
+        response.once('close', () => {
+          clearInterval(writing);
+          resolve();
+        });
+      };
+    });
+    expect(await read()).toHaveLength(1);
+    await closed;
+    // Sooner than by the time that it gets to end its body, in which it would write 1 MB.
+    expect(written).toBeLessThan(500_000);
   });
 });

@@ -44,7 +44,7 @@ export function streamLines<T>(
         if (saidAll) subscriber.complete();
         return !subscriber.closed;
       });
-      response.on('data', (bytes: Buffer) => {
+      const take = (bytes: Buffer) => {
         if (subscriber.closed) return;
         try {
           lines.push(bytes);
@@ -55,7 +55,16 @@ export function streamLines<T>(
         } catch (error) {
           subscriber.error(toChatError(error));
         }
-      });
+      };
+      response.on('data', take);
+      // What came along with the headers leaves the stream's queue before more comes, which then goes
+      // past it: the queue would take a turn of its own for every packet.
+      const push = response.push.bind(response);
+      response.push = (bytes: Buffer | null) => {
+        if (bytes === null || subscriber.closed) return push(bytes);
+        take(bytes);
+        return true;
+      };
       response.on('end', () => {
         try {
           // Some servers leave out the end of their last event. One that was cut can't be read.
