@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { NEVER } from 'rxjs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
@@ -24,6 +24,10 @@ function addRun(store: MemoryRunStore): LocalRun {
 }
 
 describe(MemoryRunStore.name, () => {
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
   it('should keep of an ended run what can be viewed, and not its request', async () => {
     const store = new MemoryRunStore(STORE);
     const run = addRun(store);
@@ -51,6 +55,24 @@ describe(MemoryRunStore.name, () => {
 
     expect(await store.find(ended.id)).toBeDefined();
     expect(ended.run.deref()).toBeUndefined();
+  });
+
+  it('should forget each ended run in its time, with nobody asking', async () => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask'] });
+    const store = new MemoryRunStore(STORE);
+    const keepsAfter = async (ms: number) => {
+      await jest.advanceTimersByTimeAsync(ms);
+      return runs.map(({ id }) => store.keeps(id));
+    };
+    const runs = [addRun(store), addRun(store)];
+    await runs[0]!.fail(new ChatError('internal', 'It failed.'));
+    await jest.advanceTimersByTimeAsync(20_000);
+    await runs[1]!.fail(new ChatError('internal', 'It failed.'));
+
+    expect(await keepsAfter(39_000)).toEqual([true, true]);
+    expect(await keepsAfter(2_000)).toEqual([false, true]);
+    expect(await keepsAfter(17_000)).toEqual([false, true]);
+    expect(await keepsAfter(2_000)).toEqual([false, false]);
   });
 
   it('should tell whoever links a chat what it showed before', async () => {
