@@ -1,6 +1,6 @@
 import { Inject, Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import type { NextFunction, Request, Response } from 'express';
-import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CONFIG, type Config } from '../config/config.js';
 import { ChatError } from '../errors/chat-error.js';
 import { whenOver } from '../http/when-over.js';
@@ -67,8 +67,6 @@ export class DrainService implements BeforeApplicationShutdown {
     await Promise.all(this.store.live().map((run) => run.fail(shuttingDown())));
     this.store.abandonViews(shuttingDown());
     await until(() => this.responses.size === 0, FLUSH_MS);
-    // What is told when nothing is left to read is told by then.
-    await turn();
   }
 }
 

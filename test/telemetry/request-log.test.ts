@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
 import { eventually } from '../support/eventually.js';
 import { open, type OpenOptions } from '../support/http.js';
 import { startInstance, type Instance, type LogLine } from '../support/instances.js';
@@ -122,5 +123,25 @@ describe('the log', () => {
       .ended;
     const [line] = await linesOf('broken');
     expect(line).not.toHaveProperty('aborted');
+  });
+
+  it('tells of a run that the end of the server ends', async () => {
+    const leaving = await startInstance({
+      OPENAI_BASE_URL: `${upstream.url}/v1`,
+      SHUTDOWN_DELAY_MS: 0,
+      SHUTDOWN_DRAIN_MS: 100,
+    });
+    const call = ask(leaving.port, 'stall', { headers: { 'x-request-id': 'last' } });
+    await call.until('data:');
+    const exited = once(leaving.process, 'exit');
+    leaving.process.kill('SIGTERM');
+    await exited;
+
+    const lines = leaving.log().filter((line) => line.request_id === 'last');
+    const run_id = await runIdOf(call);
+    expect(lines).toEqual([
+      expect.objectContaining({ context: 'Run', run_id, error_code: 'shutting_down' }),
+      expect.objectContaining({ context: 'Request', run_id, status: 200 }),
+    ]);
   });
 });
