@@ -1,6 +1,7 @@
 import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { createClient } from '@redis/client';
 import { once } from 'node:events';
+import { Subject } from 'rxjs';
 import { ChatError } from '../errors/chat-error.js';
 
 /** How long a request waits for Redis before it is refused, in milliseconds. */
@@ -28,6 +29,8 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
   private readonly client: RedisClient;
   private readonly subscriber: RedisClient;
   private readonly logger = new Logger('Redis');
+  /** Emits whenever Redis is there, or there again. */
+  readonly ups = new Subject<void>();
   /** What waits for Redis to be told that a channel is followed, or no longer. */
   private readonly waiting = new Set<() => void>();
   private upSince?: number;
@@ -166,6 +169,7 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
     this.logger.log('connected');
     this.upSince = performance.now();
     for (const tell of this.waiting) tell();
+    this.ups.next();
   }
 
   private down() {

@@ -4,7 +4,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Subscription } from 'rxjs';
 import { eventually } from '../../../test/support/eventually.js';
-import { toChatError } from '../../errors/chat-error.js';
+import { toChatError, type ChatError } from '../../errors/chat-error.js';
 import type { UpstreamCall } from '../upstream-observer.js';
 import { HttpClient } from './http-client.js';
 
@@ -125,6 +125,14 @@ describe(HttpClient.name, () => {
     };
     const bodies = await Promise.all(Array.from({ length: 8 }, () => get()));
     expect(bodies.sort()).toEqual(Array.from({ length: 8 }, (_, index) => bodyOf(index + 1)));
+  });
+
+  it('keeps nothing of an answer that is none', async () => {
+    act = (socket) => socket.write('SSH-2.0-Server\r\n');
+    const error = await get().catch(toChatError);
+    expect(error).toMatchObject({ code: 'provider_unavailable' });
+    expect((error as ChatError).cause).toMatchObject({ code: expect.stringMatching(/^HPE_/) });
+    expect((error as ChatError).cause).not.toHaveProperty('rawPacket');
   });
 
   it('asks no more for somebody who left', async () => {

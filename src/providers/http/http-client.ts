@@ -107,7 +107,9 @@ export class HttpClient implements OnApplicationShutdown {
         reject(refused({ status: statusCode!, header: () => undefined }));
       });
       // Stays after the response: a socket that fails later is told by the body's own error.
-      request.on('error', (error: NodeJS.ErrnoException) => {
+      request.on('error', (error: NodeJS.ErrnoException & { rawPacket?: Buffer }) => {
+        // Of an answer that is none, in the buffer that all read into.
+        delete error.rawPacket;
         failure = error.code ?? 'error';
         if (wasStale(request, bytesBefore, error) && !demand.closed) {
           resolve(this.send(target, upstream, createAgent(target, ONCE)));

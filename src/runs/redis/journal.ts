@@ -50,6 +50,8 @@ export class Journal {
     private readonly isKept: (runId: string) => boolean,
   ) {
     this.renewing = setInterval(() => this.renew(), RENEW_MS).unref();
+    // Leases can have run out meanwhile, and others look for them as soon as this instance does.
+    this.redis.ups.subscribe(() => this.renew());
   }
 
   add(run: LocalRun) {

@@ -9,6 +9,9 @@ interface Held {
   looksInVain: number;
 }
 
+/** The first look can come right after what was heard, and a lease lasts at least as long as it says. */
+const MAX_LOOKS_IN_VAIN = 1 + LEASE_MS / RENEW_MS;
+
 /**
  * Holds runs of this instance for viewers on others: one subscription for each instance that says it
  * views a run, let go when it says that it left or is not heard of for a lease. While Redis is away
@@ -42,7 +45,7 @@ export class RemoteViewers {
     const isHeard = this.redis.isUpFor(LEASE_MS);
     for (const [key, held] of this.held) {
       held.looksInVain = isHeard ? held.looksInVain + 1 : 0;
-      if (held.holding.closed || held.looksInVain * RENEW_MS > LEASE_MS) this.release(key);
+      if (held.holding.closed || held.looksInVain > MAX_LOOKS_IN_VAIN) this.release(key);
     }
   }
 

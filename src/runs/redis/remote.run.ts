@@ -45,8 +45,6 @@ export class RemoteRun implements Run {
   readonly log = new RunLog();
   readonly activity: Observable<Draft>;
   readonly isKept = true;
-  /** Looks in a row that found no lease. */
-  private looksInVain = 0;
 
   constructor(
     readonly id: string,
@@ -114,6 +112,8 @@ export class RemoteRun implements Run {
     const { instance } = this.meta;
     let isReading = false;
     let isGrown = false;
+    let looksInVain = 0;
+    let looking: NodeJS.Timeout | undefined;
     // Reads what is new, once more if it grew meanwhile.
     const read = async () => {
       isGrown = true;
@@ -128,22 +128,28 @@ export class RemoteRun implements Run {
     const look = async () => {
       wishes.send(instance, { kind: 'view', runId: id, from: wishes.instance });
       await read();
-      if (subscriber.closed || !(await this.checkLost())) return;
-      this.meta = { ...this.meta, isLost: true };
-      await read();
+      if (subscriber.closed) return;
+      looksInVain = (await this.isUnleased()) ? looksInVain + 1 : 0;
+      if (looksInVain >= LOOKS_IN_VAIN && (await this.markLost())) {
+        this.meta = { ...this.meta, isLost: true };
+        await read();
+      }
+    };
+    const keepLooking = async () => {
+      await look();
+      if (!subscriber.closed) looking = setTimeout(() => void keepLooking(), RENEW_MS);
     };
     const unfollow = redis.follow(
       keys.grown(id),
       () => void read(),
       () => void read(),
     );
-    const looking = setInterval(() => void look(), RENEW_MS);
     subscriber.add(() => {
-      clearInterval(looking);
+      clearTimeout(looking);
       unfollow();
       wishes.send(instance, { kind: 'leave', runId: id, from: wishes.instance });
     });
-    void look();
+    void keepLooking();
   }
 
   /** @returns whether there can be more to read at once */
@@ -164,13 +170,18 @@ export class RemoteRun implements Run {
     }
   }
 
-  /** Marks the run as lost when its instance is gone; its lease says so, for long enough. */
-  private async checkLost(): Promise<boolean> {
-    const { id, keys, redis } = this;
-    if (!redis.isUpFor(LEASE_MS)) {
-      this.looksInVain = 0;
+  /** Whether no lease says that the instance lives, in a Redis that it has had the time to tell. */
+  private async isUnleased(): Promise<boolean> {
+    if (!this.redis.isUpFor(LEASE_MS)) return false;
+    try {
+      return (await this.redis.commands.exists(this.keys.lease(this.id))) === 0;
+    } catch {
       return false;
     }
+  }
+
+  /** Marks the run as lost, unless it has ended or its lease is there after all. */
+  private async markLost(): Promise<boolean> {
     const { code, message, retryable } = lost();
     const state: RunState = {
       ...this.meta.state,
@@ -179,13 +190,10 @@ export class RemoteRun implements Run {
       ended_at: new Date().toISOString(),
     };
     try {
-      const isLeased = await redis.commands.exists(keys.lease(id));
-      this.looksInVain = isLeased ? 0 : this.looksInVain + 1;
-      if (this.looksInVain < LOOKS_IN_VAIN) return false;
-      const [meta, lease] = [keys.meta(id), keys.lease(id)];
-      const isLost = await MARK_LOST.run(redis.commands, [meta, lease], [JSON.stringify(state)]);
+      const keys = [this.keys.meta(this.id), this.keys.lease(this.id)];
+      const isLost = await MARK_LOST.run(this.redis.commands, keys, [JSON.stringify(state)]);
       // The answer can be that of a Redis that came back empty.
-      return isLost === 1 && redis.isUpFor(LEASE_MS);
+      return isLost === 1 && this.redis.isUpFor(LEASE_MS);
     } catch {
       return false;
     }
