@@ -47,6 +47,19 @@ async function clock(exchange: Exchange): Promise<void> {
   exchange.complete();
 }
 
+/** Two instances that share a Redis, each in a process of its own. */
+async function startShared() {
+  const server = await startRedis();
+  closing.push(() => server.close());
+  const env = { OPENAI_BASE_URL: `${upstream.url}/v1`, REDIS_URL: server.url };
+  const [a, b] = [await startInstance(env), await startInstance(env)];
+  closing.push(
+    () => a.kill(),
+    () => b.kill(),
+  );
+  return { server, a, b };
+}
+
 /** A token, and then none until the test is over. */
 async function quiet(exchange: Exchange): Promise<void> {
   exchange.role();
@@ -106,14 +119,7 @@ describeRedis('Redis', () => {
   it('should be missed by no live stream when it is stopped, restarted empty and paused', async () => {
     isOver = false;
     upstream.script('clock', clock);
-    const server = await startRedis();
-    closing.push(() => server.close());
-    const env = { OPENAI_BASE_URL: `${upstream.url}/v1`, REDIS_URL: server.url };
-    const [a, b] = [await startInstance(env), await startInstance(env)];
-    closing.push(
-      () => a.kill(),
-      () => b.kill(),
-    );
+    const { server, a, b } = await startShared();
     const control = longestDelay(directly());
     const streams = Array.from({ length: STREAMS }, () => ask(a.port, 'clock', CONTINUE));
     const delays = streams.map(longestDelay);
@@ -157,14 +163,7 @@ describeRedis('Redis', () => {
     isOver = false;
     upstream.script('clock', clock);
     upstream.script('quiet', quiet);
-    const server = await startRedis();
-    closing.push(() => server.close());
-    const env = { OPENAI_BASE_URL: `${upstream.url}/v1`, REDIS_URL: server.url };
-    const [a, b] = [await startInstance(env), await startInstance(env)];
-    closing.push(
-      () => a.kill(),
-      () => b.kill(),
-    );
+    const { server, a, b } = await startShared();
     // Only what is generated renews a lease before its time.
     const models = ['clock', 'clock', 'quiet', 'quiet'];
     const streams = models.map((model) => ask(a.port, model));
