@@ -1,4 +1,4 @@
-import { filter, firstValueFrom, Subject } from 'rxjs';
+import { filter, firstValueFrom, Subject, Subscription } from 'rxjs';
 import type { RedisConnection } from '../../redis/redis-connection.js';
 import type { LocalRun } from '../local.run.js';
 import type { ChatLink, Claim } from '../run-store.js';
@@ -39,7 +39,7 @@ export class Journal {
   /** Ids of runs that are done with. */
   private readonly left = new Subject<string>();
   private gathering?: NodeJS.Timeout;
-  private readonly renewing: NodeJS.Timeout;
+  private readonly renewing = new Subscription();
 
   /** @param isKept whether a run that has ended is still worth writing */
   constructor(
@@ -49,9 +49,10 @@ export class Journal {
     private readonly retentionMs: number,
     private readonly isKept: (runId: string) => boolean,
   ) {
-    this.renewing = setInterval(() => this.renew(), RENEW_MS).unref();
-    // Leases can have run out meanwhile, and others look for them as soon as this instance does.
-    this.redis.ups.subscribe(() => this.renew());
+    const timer = setInterval(() => this.renew(), RENEW_MS).unref();
+    this.renewing.add(() => clearInterval(timer));
+    // While Redis was away leases can have run out, which others find out as soon as it is back.
+    this.renewing.add(this.redis.ups.subscribe(() => this.renew()));
   }
 
   add(run: LocalRun) {
@@ -95,7 +96,7 @@ export class Journal {
   }
 
   close() {
-    clearInterval(this.renewing);
+    this.renewing.unsubscribe();
     clearTimeout(this.gathering);
     this.left.complete();
   }
