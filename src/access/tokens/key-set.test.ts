@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { exportJWK, generateKeyPair, type FlattenedJWSInput, type JWK } from 'jose';
-import type { IncomingMessage } from 'node:http';
-import { Readable } from 'node:stream';
+import { upstreamResponse } from '../../../test/support/upstream-response.js';
 import { ChatError } from '../../errors/chat-error.js';
 import { KeySet } from './key-set.js';
 
@@ -27,8 +26,7 @@ describe(KeySet.name, () => {
         requests += 1;
         await hang;
         if (isAway) throw new ChatError('provider_unavailable', 'away');
-        const body = Readable.from([JSON.stringify({ keys: published })]);
-        return Object.assign(body, { statusCode: 200 }) as unknown as IncomingMessage;
+        return upstreamResponse(200, JSON.stringify({ keys: published }));
       },
     });
   });

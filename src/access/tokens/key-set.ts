@@ -3,6 +3,7 @@ import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } f
 import { timer } from 'rxjs';
 import { ChatError } from '../../errors/chat-error.js';
 import type { HttpClient } from '../../providers/http/http-client.js';
+import { readBody } from '../../providers/http/read-body.js';
 
 /** Keys older than this are fetched anew before they are used, in milliseconds. */
 const MAX_AGE_MS = 10 * 60_000;
@@ -94,13 +95,9 @@ export class KeySet {
         demand,
         connectMs: CONNECT_TIMEOUT_MS,
       });
-      let text = '';
-      response.setEncoding('utf8');
-      for await (const part of response) {
-        text += part as string;
-        if (text.length > MAX_BYTES) throw new Error(`the answer is longer than ${MAX_BYTES}`);
-      }
-      if (response.statusCode !== 200) throw new Error(`it answers ${response.statusCode}`);
+      const { text, isWhole } = await readBody(response, MAX_BYTES);
+      if (response.status !== 200) throw new Error(`it answers ${response.status}`);
+      if (!isWhole) throw new Error(`its answer was cut, or is longer than ${MAX_BYTES} bytes`);
       return JSON.parse(text) as JSONWebKeySet;
     } finally {
       demand.unsubscribe();

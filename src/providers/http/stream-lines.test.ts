@@ -1,36 +1,33 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
-import {
-  createServer,
-  request,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { lastValueFrom, toArray, type Subscriber, type Subscription } from 'rxjs';
 import type { Frame } from '../chat-provider.js';
 import { chunkParser } from '../openai/chunk.parser.js';
+import { HttpClient } from './http-client.js';
 import { streamLines } from './stream-lines.js';
 
 describe(streamLines.name, () => {
   let server: Server;
   let answer: (response: ServerResponse) => unknown;
+  let http: HttpClient;
 
   beforeEach(async () => {
+    http = new HttpClient();
     server = createServer((_request, response) => answer(response)).listen(0, '127.0.0.1');
     await once(server, 'listening');
   });
   afterEach(() => {
+    http.onApplicationShutdown();
     server.close();
   });
 
-  const open = (demand: Subscription) =>
-    new Promise<IncomingMessage>((resolve) => {
-      const sent = request({ port: (server.address() as AddressInfo).port }, resolve).end();
-      demand.add(() => sent.destroy());
-    });
+  const open = (demand: Subscription) => {
+    const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    return http.request(url, { method: 'GET', headers: {}, demand, connectMs: 1_000 });
+  };
   const read = (maxLineLength = 1_000) => {
     const parser = (subscriber: Subscriber<Frame>) => chunkParser(subscriber, maxLineLength);
     return lastValueFrom(streamLines(open, parser, maxLineLength).pipe(toArray()));

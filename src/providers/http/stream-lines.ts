@@ -1,6 +1,6 @@
-import type { IncomingMessage } from 'node:http';
 import { Observable, Subscription, type Subscriber } from 'rxjs';
 import { ChatError, toChatError, truncated } from '../../errors/chat-error.js';
+import type { UpstreamResponse } from './connection.js';
 import { LineDecoder } from './line-decoder.js';
 
 /** After the last line upstream gets this long to end its body, which keeps the connection. */
@@ -8,9 +8,6 @@ const BODY_END_MS = 1_000;
 
 /** What it may still say in that time: the end of a body is a few bytes. */
 const MAX_REST_BYTES = 65_536;
-
-/** The body of a refusal gets this long: the status was there before it. */
-const REFUSAL_MS = 2_000;
 
 /** Ends a line, and the server-sent event that it is part of. */
 const LINE_ENDS = Buffer.from('\n\n');
@@ -27,98 +24,72 @@ export type LineParser = (line: string) => boolean;
  * @param maxLineLength in characters, so that an endless line is an error and not all memory
  */
 export function streamLines<T>(
-  open: (demand: Subscription) => Promise<IncomingMessage>,
+  open: (demand: Subscription) => Promise<UpstreamResponse>,
   parser: (subscriber: Subscriber<T>) => LineParser,
   maxLineLength: number,
 ): Observable<T> {
   return new Observable((subscriber) => {
     const demand = new Subscription();
-    let body: IncomingMessage | undefined;
     let saidAll = false;
 
-    const read = (response: IncomingMessage) => {
-      body = response;
+    /** Ends the wait for the end of a body that has said all. */
+    let ending: NodeJS.Timeout | undefined;
+    let restLength = 0;
+    let isOver = false;
+
+    const read = (response: UpstreamResponse) => {
       const parse = parser(subscriber);
       const lines = new LineDecoder((line) => {
         saidAll = parse(line);
         if (saidAll) subscriber.complete();
         return !subscriber.closed;
       });
-      const take = (bytes: Buffer) => {
-        if (subscriber.closed) return;
-        try {
-          lines.push(bytes);
-          if (lines.pendingLength > maxLineLength) {
-            const message = `The provider sent a line of over ${maxLineLength} characters.`;
-            throw new ChatError('provider_malformed', message);
+      response.read({
+        onData: (bytes) => {
+          if (subscriber.closed) {
+            restLength += bytes.length;
+            if (restLength > MAX_REST_BYTES) demand.unsubscribe();
+            return;
           }
-        } catch (error) {
-          subscriber.error(toChatError(error));
-        }
-      };
-      response.on('data', take);
-      // What came along with the headers leaves the stream's queue before more comes, which then goes
-      // past it: the queue would take a turn of its own for every packet.
-      const push = response.push.bind(response);
-      response.push = (bytes: Buffer | null) => {
-        if (bytes === null || subscriber.closed) return push(bytes);
-        take(bytes);
-        return true;
-      };
-      response.on('end', () => {
-        try {
-          // Some servers leave out the end of their last event. One that was cut can't be read.
-          lines.push(LINE_ENDS);
-          subscriber.complete();
-        } catch (error) {
-          const cut = error instanceof ChatError && error.code === 'provider_malformed';
-          subscriber.error(cut ? truncated(error) : toChatError(error));
-        }
+          try {
+            lines.push(bytes);
+            if (lines.pendingLength > maxLineLength) {
+              const message = `The provider sent a line of over ${maxLineLength} characters.`;
+              throw new ChatError('provider_malformed', message);
+            }
+          } catch (error) {
+            subscriber.error(toChatError(error));
+          }
+        },
+        onEnd: () => {
+          over();
+          try {
+            // Some servers leave out the end of their last event. One that was cut can't be read.
+            lines.push(LINE_ENDS);
+            subscriber.complete();
+          } catch (error) {
+            const cut = error instanceof ChatError && error.code === 'provider_malformed';
+            subscriber.error(cut ? truncated(error) : toChatError(error));
+          }
+        },
+        onError: (cause) => {
+          over();
+          if (!subscriber.closed) subscriber.error(truncated(cause));
+        },
       });
-      // A body without its last HTTP chunk, or a reset; it may have come before this listener.
-      response.on('error', (cause) => subscriber.error(truncated(cause)));
-      if (response.destroyed) subscriber.error(truncated());
+    };
+    const over = () => {
+      isOver = true;
+      clearTimeout(ending);
     };
 
     open(demand).then(read, (error: unknown) => subscriber.error(toChatError(error)));
 
     return () => {
-      // All of it came in one packet: read to its end, it frees the connection by itself.
-      if (body?.complete) return;
-      if (saidAll && body) endSoon(body, demand);
+      if (isOver) return;
+      // It frees the connection by itself.
+      if (saidAll) ending = setTimeout(() => demand.unsubscribe(), BODY_END_MS);
       else demand.unsubscribe();
     };
   });
-}
-
-function endSoon(body: IncomingMessage, demand: Subscription) {
-  const timer = setTimeout(() => demand.unsubscribe(), BODY_END_MS);
-  body.once('close', () => clearTimeout(timer));
-  let left = MAX_REST_BYTES;
-  body.on('data', ({ length }: Buffer) => {
-    left -= length;
-    if (left < 0) demand.unsubscribe();
-  });
-}
-
-/**
- * Reads the body of a refusal, as much of it as comes in time.
- * @param maxBytes further bytes are dropped, with the connection
- */
-export async function readText(body: IncomingMessage, maxBytes = 65_536): Promise<string> {
-  const parts: Buffer[] = [];
-  let length = 0;
-  const timer = setTimeout(() => body.destroy(), REFUSAL_MS);
-  try {
-    for await (const part of body as AsyncIterable<Buffer>) {
-      parts.push(part);
-      length += part.length;
-      if (length > maxBytes) break;
-    }
-  } catch {
-    // What arrived of it has to do: the status alone says enough.
-  } finally {
-    clearTimeout(timer);
-  }
-  return Buffer.concat(parts).toString('utf8', 0, maxBytes);
 }

@@ -1,5 +1,5 @@
-import type { IncomingMessage } from 'node:http';
 import { ChatError } from '../../errors/chat-error.js';
+import type { ResponseHead } from './response-parser.js';
 import { retryAfterMs } from './retry-after.js';
 
 /** Shorter ones are placeholders such as `none`, and words of the language. */
@@ -130,15 +130,15 @@ export function wordsOf(said: unknown, key?: string | null): string | undefined 
   return words.slice(0, MAX_WORDS_LENGTH);
 }
 
-export function isSuccess({ statusCode }: IncomingMessage): boolean {
-  return statusCode! >= 200 && statusCode! < 300;
+export function isSuccess({ status }: ResponseHead): boolean {
+  return status >= 200 && status < 300;
 }
 
 /**
  * @param type what the content type of a stream looks like
  * @throws {ChatError} `provider_unavailable` for anything else, and for what is encoded unasked
  */
-export function expectStream({ headers }: IncomingMessage, type: RegExp) {
+export function expectStream({ headers }: ResponseHead, type: RegExp) {
   const { 'content-type': given = '', 'content-encoding': encoding = 'identity' } = headers;
   if ((given === '' || type.test(given)) && encoding === 'identity') return;
   throw new ChatError(

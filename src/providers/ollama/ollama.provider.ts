@@ -1,9 +1,10 @@
-import type { IncomingMessage } from 'node:http';
 import type { Observable } from 'rxjs';
 import type { ServiceOf } from '../../config/file/providers.schema.js';
 import type { ChatProvider, ChatRequest, Frame, StreamOptions } from '../chat-provider.js';
+import type { UpstreamResponse } from '../http/connection.js';
 import type { HttpClient, UpstreamRequest } from '../http/http-client.js';
-import { readText, streamLines } from '../http/stream-lines.js';
+import { readRefusal } from '../http/read-body.js';
+import { streamLines } from '../http/stream-lines.js';
 import { expectStream, isSuccess, refusalFields, refused } from '../http/upstream-error.js';
 import { chatParser } from './chat.parser.js';
 import { toOllamaRequest } from './chat-request.js';
@@ -40,7 +41,7 @@ export class OllamaProvider implements ChatProvider {
     model: string,
     request: ChatRequest,
     options: Pick<UpstreamRequest, 'demand' | 'connectMs' | 'observer'>,
-  ): Promise<IncomingMessage> {
+  ): Promise<UpstreamResponse> {
     const response = await this.http.request(this.target, {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'application/x-ndjson' },
@@ -49,9 +50,9 @@ export class OllamaProvider implements ChatProvider {
     });
     if (!isSuccess(response)) {
       throw refused({
-        ...refusalFields(await readText(response)),
-        status: response.statusCode!,
-        header: (name) => response.headers[name]?.toString(),
+        ...refusalFields(await readRefusal(response)),
+        status: response.status,
+        header: (name) => response.headers[name],
       });
     }
     expectStream(response, /^application\/(x-ndjson|jsonl)\b/i);

@@ -1,8 +1,7 @@
 import { beforeEach, describe, expect, it, jest } from '@jest/globals';
-import type { IncomingMessage } from 'node:http';
-import { Readable } from 'node:stream';
 import { OpenAI } from 'openai';
 import { lastValueFrom } from 'rxjs';
+import { upstreamResponse } from '../../../test/support/upstream-response.js';
 import { HttpClient } from '../http/http-client.js';
 import { ChatCompletions, SDK_OPTIONS } from './chat-completions.js';
 
@@ -24,10 +23,7 @@ describe(ChatCompletions.name, () => {
     sut = new ChatCompletions(client, http, 1_000, tokens);
   });
 
-  const refusal = (error: object) => {
-    const body = Readable.from([Buffer.from(JSON.stringify({ error }))]);
-    return Object.assign(body, { statusCode: 400, headers: {} }) as unknown as IncomingMessage;
-  };
+  const refusal = (error: object) => upstreamResponse(400, JSON.stringify({ error }));
   const stream = () => sut.stream('text', { messages: [] }, { connectMs: 5, observer });
 
   it('should send a request that tells nothing of this machine', async () => {

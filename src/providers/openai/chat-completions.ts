@@ -1,10 +1,11 @@
 import type { OpenAI } from 'openai';
-import type { IncomingMessage } from 'node:http';
 import type { Observable, Subscription } from 'rxjs';
 import { cancelled } from '../../errors/chat-error.js';
 import type { ChatRequest, Frame, StreamOptions } from '../chat-provider.js';
+import type { UpstreamResponse } from '../http/connection.js';
 import type { HttpClient, UpstreamRequest } from '../http/http-client.js';
-import { readText, streamLines } from '../http/stream-lines.js';
+import { readRefusal } from '../http/read-body.js';
+import { streamLines } from '../http/stream-lines.js';
 import { expectStream, isSuccess, refusalFields, refused } from '../http/upstream-error.js';
 import { chunkParser } from './chunk.parser.js';
 
@@ -64,7 +65,7 @@ export class ChatCompletions {
     request: ChatRequest,
     options: SendOptions,
     asksUsage = !this.withoutStreamOptions.has(head.model),
-  ): Promise<IncomingMessage> {
+  ): Promise<UpstreamResponse> {
     const { model, target, headers, key } = head;
     // Whoever asked may have left while there was something to wait for.
     if (options.demand.closed) throw cancelled();
@@ -87,8 +88,8 @@ export class ChatCompletions {
       expectStream(response, /^text\/event-stream\b/i);
       return response;
     }
-    const status = response.statusCode!;
-    const text = await readText(response);
+    const status = response.status;
+    const text = await readRefusal(response);
     const said = refusalFields(text);
     // All of it where it has no words: some services have them deeper within.
     const words = said?.message === undefined ? text : `${said.param ?? ''} ${said.message}`;
@@ -102,7 +103,7 @@ export class ChatCompletions {
     throw refused({
       ...said,
       status,
-      header: (name) => response.headers[name]?.toString(),
+      header: (name) => response.headers[name],
       key,
     });
   }

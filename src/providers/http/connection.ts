@@ -1,0 +1,172 @@
+import type { Socket } from 'node:net';
+import { ResponseParser, type ResponseHead, type ResponseReader } from './response-parser.js';
+
+export type SocketError = NodeJS.ErrnoException;
+
+/** What becomes of an exchange. */
+export interface ExchangeObserver {
+  /** The head of the response is there. */
+  onResponse(response: UpstreamResponse): void;
+  /** There will be none. */
+  onFailure(error: SocketError): void;
+  /**
+   * The exchange is over, and the connection closed, or free for the next one.
+   * @param error what cut it off
+   */
+  onClose(error?: SocketError): void;
+}
+
+export interface BodyReader {
+  /** @param bytes are read, or copied, before this returns */
+  onData(bytes: Buffer): void;
+  onEnd(): void;
+  /** The body was cut off. */
+  onError(cause: SocketError): void;
+}
+
+/** A response whose body may still be coming. */
+export interface UpstreamResponse extends ResponseHead {
+  /** Reads the body, from its beginning. To be called once. */
+  read(reader: BodyReader): void;
+  /** Closes the connection. */
+  destroy(): void;
+}
+
+/** A connection, for one request at a time. */
+export class Connection {
+  private exchange?: Exchange;
+  private error?: SocketError;
+  private expiresAt = Infinity;
+  /** Whether anything came since the last request was sent. */
+  hasBegun = false;
+
+  /** @param onFree when it can be used for another request */
+  constructor(
+    private readonly socket: Socket,
+    private readonly onFree: (connection: Connection) => void,
+  ) {
+    socket.on('error', (error) => (this.error = error));
+    socket.on('end', () => this.exchange?.end());
+    socket.on('close', () => this.exchange?.cut(this.error));
+  }
+
+  /** Whether another request can be sent on it, for all that is known. */
+  get isUsable(): boolean {
+    return this.socket.writable && performance.now() < this.expiresAt;
+  }
+
+  send(head: string, body: string | undefined, observer: ExchangeObserver) {
+    const { socket } = this;
+    this.exchange = new Exchange(this, observer);
+    this.hasBegun = false;
+    socket.ref();
+    socket.cork();
+    socket.write(head, 'latin1');
+    if (body !== undefined) socket.write(body);
+    socket.uncork();
+  }
+
+  /** Takes what came. */
+  take(bytes: Buffer) {
+    this.hasBegun = true;
+    // What comes unasked is not to be taken for the next request's response.
+    if (this.exchange) this.exchange.take(bytes);
+    else this.destroy();
+  }
+
+  /** @param lastsMs how long the server keeps it for the next request, where it says so */
+  release(isReusable: boolean, lastsMs = Infinity) {
+    this.exchange = undefined;
+    if (!isReusable || !this.socket.writable) {
+      this.destroy();
+      return;
+    }
+    this.expiresAt = performance.now() + lastsMs;
+    // No reason for the process to live on.
+    this.socket.unref();
+    this.onFree(this);
+  }
+
+  destroy(error?: Error) {
+    this.socket.destroy(error);
+  }
+}
+
+/** Sooner than the server closes what it keeps for so long, in milliseconds. */
+const MARGIN_MS = 1_000;
+
+/** A request and its response. */
+class Exchange implements UpstreamResponse, ResponseReader {
+  status = 0;
+  headers: ResponseHead['headers'] = {};
+  private readonly parser = new ResponseParser(this);
+  private reader?: BodyReader;
+  /** What came before somebody reads it. */
+  private held: Buffer[] = [];
+  private isComplete = false;
+  private error?: SocketError;
+
+  constructor(
+    private readonly connection: Connection,
+    private readonly observer: ExchangeObserver,
+  ) {}
+
+  read(reader: BodyReader) {
+    this.reader = reader;
+    for (const bytes of this.held) reader.onData(bytes);
+    this.held = [];
+    if (this.isComplete) reader.onEnd();
+    else if (this.error) reader.onError(this.error);
+  }
+
+  destroy() {
+    this.connection.destroy();
+  }
+
+  take(bytes: Buffer) {
+    try {
+      this.parser.push(bytes);
+    } catch (error) {
+      this.connection.destroy(error as Error);
+    }
+    if (this.isComplete) this.finish();
+  }
+
+  /** The other side has said all that it will. */
+  end() {
+    if (this.parser.end()) this.finish();
+  }
+
+  /** The connection is closed. */
+  cut(error?: SocketError) {
+    const { status, observer, reader } = this;
+    this.error =
+      error ?? Object.assign(new Error('The connection was closed.'), { code: 'ECONNRESET' });
+    if (status === 0) observer.onFailure(this.error);
+    else reader?.onError(this.error);
+    observer.onClose(this.error);
+  }
+
+  onHead({ status, headers }: ResponseHead) {
+    this.status = status;
+    this.headers = headers;
+    this.observer.onResponse(this);
+  }
+
+  onBody(bytes: Buffer) {
+    if (this.reader) this.reader.onData(bytes);
+    else this.held.push(Buffer.from(bytes));
+  }
+
+  onEnd() {
+    this.isComplete = true;
+  }
+
+  private finish() {
+    const [, seconds] = /\btimeout=(\d+)/i.exec(this.headers['keep-alive'] ?? '') ?? [];
+    const lastsMs = seconds === undefined ? undefined : Number(seconds) * 1_000 - MARGIN_MS;
+    this.connection.release(this.parser.isReusable, lastsMs);
+    this.observer.onClose();
+    this.reader?.onEnd();
+  }
+}
