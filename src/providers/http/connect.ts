@@ -97,7 +97,7 @@ async function askForTunnel(socket: Socket, target: URL, proxy: URL) {
       try {
         parser.push(bytes);
       } catch (error) {
-        reject(error as Error);
+        socket.destroy(error as Error);
       }
     };
     socket.on('data', read);

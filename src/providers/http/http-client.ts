@@ -52,9 +52,11 @@ export class HttpClient implements OnApplicationShutdown {
         if (!isStale || upstream.demand.closed) throw asChatError(error as SocketError);
       }
     }
-    return send(origin, target, upstream).catch((error: SocketError) => {
-      throw asChatError(error);
-    });
+    try {
+      return await send(origin, target, upstream);
+    } catch (error) {
+      throw asChatError(error as SocketError);
+    }
   }
 
   onApplicationShutdown() {

@@ -24,10 +24,12 @@ export class Origin {
 
   /** A new connection. @throws as {@link connect} does */
   async connect(signal: AbortSignal): Promise<Connection> {
-    let connection: Connection | undefined;
-    const onBytes = (bytes: Buffer) => connection?.take(bytes);
+    // What a server says before it is asked is nobody's.
+    let take: (bytes: Buffer) => void = () => undefined;
+    const onBytes = (bytes: Buffer) => take(bytes);
     const socket = await connect(this.url, { proxy: this.proxy, signal, onBytes });
-    connection = new Connection(socket, (freed) => this.free.push(freed));
+    const connection = new Connection(socket, (freed) => this.free.push(freed));
+    take = (bytes) => connection.take(bytes);
     this.all.add(connection);
     socket.once('close', () => this.forget(connection));
     return connection;

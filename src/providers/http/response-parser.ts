@@ -20,6 +20,9 @@ const MAX_LENGTH = 2 ** 48;
 
 const LF = 10;
 
+/** RFC 9110 §5.6.2. */
+const NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+
 /** What comes is no response to a request of HTTP/1.1. */
 export class MalformedResponse extends Error {
   readonly code = 'malformed';
@@ -44,7 +47,7 @@ export class ResponseParser {
   private isOver = false;
   private keepsAlive = false;
   private status = 0;
-  private headers: Record<string, string | undefined> = {};
+  private headers = headersOf();
   private lastName = '';
 
   constructor(private readonly reader: ResponseReader) {}
@@ -99,15 +102,19 @@ export class ResponseParser {
   private readLine(text: string) {
     switch (this.line) {
       case 'status':
-        return this.readStatus(text);
+        this.readStatus(text);
+        break;
       case 'header':
-        return text === '' ? this.readBody() : this.readHeader(text);
+        if (text === '') this.readBody();
+        else this.readHeader(text);
+        break;
       case 'chunk':
-        return this.readChunk(text);
+        this.readChunk(text);
+        break;
       case 'chunk end':
         if (text !== '') throw new MalformedResponse('A chunk is longer than it says.');
         this.line = 'chunk';
-        return;
+        break;
       case 'trailer':
         if (text === '') this.finish();
     }
@@ -118,7 +125,7 @@ export class ResponseParser {
     if (!status) throw new MalformedResponse('It has no status line.');
     this.status = Number(status);
     this.keepsAlive = minor === '1';
-    this.headers = {};
+    this.headers = headersOf();
     this.line = 'header';
   }
 
@@ -126,12 +133,12 @@ export class ResponseParser {
     const { headers } = this;
     // A line that goes on with the one before (§5.2).
     if (/^[ \t]/.test(text) && this.lastName !== '') {
-      headers[this.lastName] += ` ${text.trim()}`;
+      headers[this.lastName] = `${headers[this.lastName]} ${text.trim()}`;
       return;
     }
     const colon = text.indexOf(':');
-    if (colon < 1) throw new MalformedResponse('A header has no name.');
-    const name = text.slice(0, colon).toLowerCase();
+    const name = text.slice(0, Math.max(colon, 0)).toLowerCase();
+    if (!NAME.test(name)) throw new MalformedResponse('A header has no name.');
     const value = text.slice(colon + 1).trim();
     const others = headers[name];
     headers[name] = others === undefined ? value : `${others}, ${value}`;
@@ -141,13 +148,13 @@ export class ResponseParser {
   /** How the body ends, by its head (§6.3). */
   private readBody() {
     const { status, headers, reader } = this;
-    this.linesLength = 0;
     this.lastName = '';
     // Something is still to come (RFC 9110 §15.2), or it is another protocol from here on.
     if (status < 200 && status !== 101) {
       this.line = 'status';
       return;
     }
+    this.linesLength = 0;
     const connection = tokensOf(headers.connection);
     if (connection.includes('close')) this.keepsAlive = false;
     else if (connection.includes('keep-alive')) this.keepsAlive = true;
@@ -183,6 +190,11 @@ export class ResponseParser {
     if (this.status === 101) this.keepsAlive = false;
     this.reader.onEnd();
   }
+}
+
+/** Without what objects have by themselves. */
+function headersOf() {
+  return Object.create(null) as Record<string, string | undefined>;
 }
 
 function tokensOf(list = ''): string[] {
