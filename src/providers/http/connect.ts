@@ -2,20 +2,29 @@ import { once } from 'node:events';
 import { connect as connectTcp, isIP, type Socket, type TcpNetConnectOpts } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { ChatError } from '../../errors/chat-error.js';
-import { requestHead } from './request-head.js';
+import { basicCredentials, requestHead } from './request-head.js';
 import { ResponseParser } from './response-parser.js';
 
 /** All connections read into it, for what they read is used at once. For every read Node makes 64 kB. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(65_536);
 
+/** What is silent for so long is asked whether it is there, by the system. */
+const KEEP_ALIVE_MS = 1_000;
+
 export interface ConnectOptions {
   /** What it goes through. */
   proxy?: URL;
+  /** Of an earlier connection, for TLS to go on with. */
+  session?: Buffer;
+  /** Gets what later connections can go on with. */
+  onSession: (session: Buffer) => void;
   /** Gives up connecting. */
   signal: AbortSignal;
   /** Gets what comes, in a buffer of which nothing lasts. */
   onBytes: (bytes: Buffer) => void;
 }
+
+type OpenOptions = Pick<TcpNetConnectOpts, 'signal' | 'onread'> & ConnectionOptions;
 
 /**
  * Connects to a server. Through a proxy that is a tunnel where there is TLS, and else the proxy itself,
@@ -23,22 +32,20 @@ export interface ConnectOptions {
  * @throws {ChatError} `provider_unavailable` when the proxy refuses
  * @throws what the system says, or the signal's reason
  */
-export async function connect(
-  target: URL,
-  { proxy, signal, onBytes }: ConnectOptions,
-): Promise<Socket> {
+export async function connect(target: URL, options: ConnectOptions): Promise<Socket> {
+  const { proxy, session, onSession, signal, onBytes } = options;
   try {
     if (proxy && isSecure(target)) {
-      const tunnel = await open(proxy, { signal });
-      await askForTunnel(tunnel, target, proxy);
-      const socket = await openTls({ ...tlsOptions(target), socket: tunnel, signal });
+      const tunnel = await openTunnel(target, proxy, signal);
+      const socket = await open(target, { signal, session, socket: tunnel }, onSession);
       return socket.on('data', onBytes);
     }
     const callback = (length: number, buffer: Uint8Array) => {
       onBytes(buffer.subarray(0, length) as Buffer);
       return true;
     };
-    return await open(proxy ?? target, { signal, onread: { buffer: READ_BUFFER, callback } });
+    const reading = { signal, session, onread: { buffer: READ_BUFFER, callback } };
+    return await open(proxy ?? target, reading, onSession);
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
   }
@@ -50,69 +57,58 @@ export function isSecure({ protocol }: URL): boolean {
 
 async function open(
   to: URL,
-  options: Pick<TcpNetConnectOpts, 'signal' | 'onread'>,
+  options: OpenOptions,
+  onSession?: (session: Buffer) => void,
 ): Promise<Socket> {
-  const all = {
-    host: hostOf(to),
-    port: Number(to.port) || (isSecure(to) ? 443 : 80),
-    noDelay: true,
-    keepAlive: true,
-    ...options,
-  };
-  if (isSecure(to)) return openTls({ ...all, ...tlsOptions(to) });
-  const socket = connectTcp(all);
-  await once(socket, 'connect');
-  return socket;
-}
-
-async function openTls(
-  options: ConnectionOptions & Pick<TcpNetConnectOpts, 'signal'>,
-): Promise<Socket> {
-  const socket = connectTls(options);
-  await once(socket, 'secureConnect');
-  return socket;
-}
-
-function tlsOptions(to: URL): ConnectionOptions {
-  const host = hostOf(to);
-  return { host, servername: isIP(host) ? '' : host, ALPNProtocols: ['http/1.1'] };
-}
-
-/** Without the brackets of an IPv6 address. */
-function hostOf({ hostname }: URL): string {
-  return hostname.replace(/^\[|\]$/g, '');
+  // Node would connect all the same.
+  options.signal?.throwIfAborted();
+  // Without the brackets of an IPv6 address.
+  const host = to.hostname.replace(/^\[|\]$/g, '');
+  let socket;
+  if (isSecure(to)) {
+    const port = Number(to.port) || 443;
+    const servername = isIP(host) ? '' : host;
+    socket = connectTls({ host, port, servername, ALPNProtocols: ['http/1.1'], ...options });
+    if (onSession) socket.on('session', onSession);
+    await once(socket, 'secureConnect');
+  } else {
+    socket = connectTcp({ host, port: Number(to.port) || 80, ...options });
+    await once(socket, 'connect');
+  }
+  // It is heard of by what fails with it, if there is anything by then.
+  socket.on('error', () => undefined);
+  return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
 }
 
 /** RFC 9110 §9.3.6. */
-async function askForTunnel(socket: Socket, target: URL, proxy: URL) {
+async function openTunnel(target: URL, proxy: URL, signal: AbortSignal): Promise<Socket> {
   const authority = `${target.hostname}:${target.port || 443}`;
-  socket.write(requestHead('CONNECT', authority, { host: authority, ...authorizationFor(proxy) }));
-  const status = await new Promise<number>((resolve, reject) => {
-    const parser = new ResponseParser({
-      onHead: (head) => resolve(head.status),
-      onBody: () => undefined,
-      onEnd: () => undefined,
-    });
-    const read = (bytes: Buffer) => {
-      try {
-        parser.push(bytes);
-      } catch (error) {
-        socket.destroy(error as Error);
-      }
-    };
-    socket.on('data', read);
-    socket.once('error', reject);
-    socket.once('close', () => reject(new Error('The proxy closed the connection.')));
-  }).finally(() => socket.removeAllListeners('data').pause());
-  if (status >= 200 && status < 300) return;
-  socket.destroy();
+  const credentials = basicCredentials(proxy);
+  const headers = { host: authority, ...(credentials && { 'proxy-authorization': credentials }) };
+  const head = requestHead('CONNECT', authority, headers);
+  const tunnel = await open(proxy, { signal });
+  tunnel.write(head);
+  const status = await statusOf(tunnel).catch((error: unknown) => {
+    tunnel.destroy();
+    throw error;
+  });
+  if (status >= 200 && status < 300) return tunnel;
+  tunnel.destroy();
   const message = `The proxy did not connect to the provider: it answered with status ${status}.`;
   throw new ChatError('provider_unavailable', message);
 }
 
-/** What a proxy is told of who asks it (RFC 9110 §11.7.2). */
-export function authorizationFor({ username, password }: URL): Record<string, string> {
-  if (username === '' && password === '') return {};
-  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-  return { 'proxy-authorization': `Basic ${Buffer.from(credentials).toString('base64')}` };
+/** The status of the response to come. What comes after its head is not for us. */
+async function statusOf(socket: Socket): Promise<number> {
+  let status = 0;
+  const parser = new ResponseParser({
+    onHead: (head) => (status = head.status),
+    onBody: () => undefined,
+    onEnd: () => undefined,
+  });
+  for await (const bytes of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    parser.push(bytes);
+    if (status !== 0) return status;
+  }
+  throw Object.assign(new Error('The proxy closed the connection.'), { code: 'ECONNRESET' });
 }

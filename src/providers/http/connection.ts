@@ -55,15 +55,18 @@ export class Connection {
     return this.socket.writable && performance.now() < this.expiresAt;
   }
 
-  send(head: string, body: string | undefined, observer: ExchangeObserver) {
+  /** Sends a request. @returns what closes the connection, until the exchange is over */
+  send(head: string, body: string | undefined, observer: ExchangeObserver): () => void {
     const { socket } = this;
-    this.exchange = new Exchange(this, observer);
+    const exchange = new Exchange(this, observer);
+    this.exchange = exchange;
     this.hasBegun = false;
     socket.ref();
     socket.cork();
     socket.write(head, 'latin1');
     if (body !== undefined) socket.write(body);
     socket.uncork();
+    return () => exchange.destroy();
   }
 
   /** Takes what came. */
@@ -76,14 +79,16 @@ export class Connection {
 
   /** @param lastsMs how long the server keeps it for the next request, where it says so */
   release(isReusable: boolean, lastsMs = Infinity) {
+    const { socket } = this;
     this.exchange = undefined;
-    if (!isReusable || !this.socket.writable) {
+    // A server can answer before it has read all, and then has no more to read.
+    if (!isReusable || !socket.writable || socket.writableLength > 0) {
       this.destroy();
       return;
     }
     this.expiresAt = performance.now() + lastsMs;
     // No reason for the process to live on.
-    this.socket.unref();
+    socket.unref();
     this.onFree(this);
   }
 
@@ -104,6 +109,7 @@ class Exchange implements UpstreamResponse, ResponseReader {
   /** What came before somebody reads it. */
   private held: Buffer[] = [];
   private isComplete = false;
+  private isOver = false;
   private error?: SocketError;
 
   constructor(
@@ -120,7 +126,8 @@ class Exchange implements UpstreamResponse, ResponseReader {
   }
 
   destroy() {
-    this.connection.destroy();
+    // It may be another's by now.
+    if (!this.isOver) this.connection.destroy();
   }
 
   take(bytes: Buffer) {
@@ -135,13 +142,16 @@ class Exchange implements UpstreamResponse, ResponseReader {
   /** The other side has said all that it will. */
   end() {
     if (this.parser.end()) this.finish();
+    // Else it would be closed when all is sent that is to be, which nobody reads.
+    else this.connection.destroy();
   }
 
   /** The connection is closed. */
   cut(error?: SocketError) {
     const { status, observer, reader } = this;
-    this.error =
-      error ?? Object.assign(new Error('The connection was closed.'), { code: 'ECONNRESET' });
+    const code = status === 0 ? 'ECONNRESET' : 'truncated';
+    this.error = error ?? Object.assign(new Error('The connection was closed.'), { code });
+    this.isOver = true;
     if (status === 0) observer.onFailure(this.error);
     else reader?.onError(this.error);
     observer.onClose(this.error);
@@ -163,6 +173,7 @@ class Exchange implements UpstreamResponse, ResponseReader {
   }
 
   private finish() {
+    this.isOver = true;
     const [, seconds] = /\btimeout=(\d+)/i.exec(this.headers['keep-alive'] ?? '') ?? [];
     const lastsMs = seconds === undefined ? undefined : Number(seconds) * 1_000 - MARGIN_MS;
     this.connection.release(this.parser.isReusable, lastsMs);

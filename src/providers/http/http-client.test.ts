@@ -11,6 +11,13 @@ import { readBody } from './read-body.js';
 
 const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
 
+interface Asked {
+  demand?: Subscription;
+  headers?: Record<string, string>;
+  body?: string;
+  credentials?: string;
+}
+
 describe(HttpClient.name, () => {
   let server: Server;
   let sut: HttpClient;
@@ -18,10 +25,12 @@ describe(HttpClient.name, () => {
   let act: (socket: Socket, connection: number, request: number) => void;
   /** `<connection>/<request>` of each request that came. */
   let seen: string[];
+  let paused: Socket[];
 
   beforeEach(async () => {
     sut = new HttpClient();
     seen = [];
+    paused = [];
     let connections = 0;
     server = createServer({ noDelay: true }, (socket) => {
       const connection = (connections += 1);
@@ -38,15 +47,26 @@ describe(HttpClient.name, () => {
   });
   afterEach(async () => {
     sut.onApplicationShutdown();
+    for (const socket of paused) socket.destroy();
     server.close();
     await once(server, 'close');
   });
 
-  async function get(demand = new Subscription()) {
+  function request({ demand = new Subscription(), headers = {}, body, credentials }: Asked = {}) {
     const { port } = server.address() as AddressInfo;
-    const options = { method: 'GET', headers: {}, demand, connectMs: 1_000 };
-    const response = await sut.request(new URL(`http://127.0.0.1:${port}/`), options);
-    return (await readBody(response, 1_000_000)).text;
+    const user = credentials === undefined ? '' : `${credentials}@`;
+    const options = { method: 'POST', headers, body, demand, connectMs: 1_000 };
+    return sut.request(new URL(`http://${user}127.0.0.1:${port}/`), options);
+  }
+
+  async function get(asked?: Asked) {
+    return (await readBody(await request(asked), 1_000_000)).text;
+  }
+
+  /** Such a socket does not see that the other side has left either. */
+  function unread(socket: Socket) {
+    paused.push(socket);
+    return socket.pause();
   }
 
   /** Keeps so many connections for the next requests. */
@@ -135,11 +155,73 @@ describe(HttpClient.name, () => {
     expect((error as ChatError).cause).toMatchObject({ code: 'malformed' });
   });
 
+  it('keeps no connection on which a request is still being sent', async () => {
+    act = (socket, _, request) => {
+      // Reads no more of it.
+      if (request === 1) unread(socket).write(OK);
+    };
+    expect(await get({ body: 'x'.repeat(20_000_000) })).toBe('ok');
+    act = (socket) => socket.write(OK);
+    expect(await get()).toBe('ok');
+    expect(seen.at(-1)).toBe('2/1');
+  });
+
+  it('fails at once when the server ends the connection while a request is being sent', async () => {
+    act = (socket) => unread(socket).end();
+    await expect(get({ body: 'x'.repeat(20_000_000) })).rejects.toMatchObject({
+      message: 'The provider could not be reached (ECONNRESET).',
+    });
+  });
+
+  it('leaves no connection behind for a request that can not be sent', async () => {
+    act = (socket) => socket.write(OK);
+    await expect(get({ headers: { a: 'b\r\nc: d' } })).rejects.toMatchObject({
+      code: 'provider_unavailable',
+    });
+    expect(await get()).toBe('ok');
+    expect(seen).toEqual(['1/1']);
+  });
+
+  it('uses no connection for longer than the server says that it keeps it', async () => {
+    act = (socket) =>
+      socket.write('HTTP/1.1 200 OK\r\nkeep-alive: timeout=1\r\ncontent-length: 0\r\n\r\n');
+    await get();
+    await get();
+    expect(seen).toEqual(['1/1', '2/1']);
+  });
+
+  it('tells the server of the user in its URL', async () => {
+    let asked = '';
+    server.on('connection', (socket) => socket.on('data', (bytes) => (asked += String(bytes))));
+    act = (socket) => socket.write(OK);
+    await get({ credentials: 'me:a%20b%' });
+    const credentials = Buffer.from('me:a%20b%').toString('base64');
+    expect(asked).toContain(`\r\nauthorization: Basic ${credentials}\r\n`);
+  });
+
+  it('closes no connection for a response that is over', async () => {
+    act = (socket, _, request) => setTimeout(() => socket.write(OK), request === 2 ? 20 : 0);
+    const first = await request();
+    await readBody(first, 10);
+    const second = get();
+    first.destroy();
+    expect(await second).toBe('ok');
+    expect(seen).toEqual(['1/1', '1/2']);
+  });
+
+  it('asks nobody again once it has shut down', async () => {
+    await keep(1);
+    act = () => sut.onApplicationShutdown();
+    await expect(get()).rejects.toMatchObject({ code: 'provider_unavailable' });
+    await sleep(20);
+    expect(seen).toEqual(['1/2']);
+  });
+
   it('asks no more for somebody who left', async () => {
     await keep(2);
     const demand = new Subscription();
     act = () => demand.unsubscribe();
-    await expect(get(demand)).rejects.toMatchObject({ code: 'provider_unavailable' });
+    await expect(get({ demand })).rejects.toMatchObject({ code: 'provider_unavailable' });
     await sleep(20);
     expect(seen).toHaveLength(1);
   });

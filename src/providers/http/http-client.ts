@@ -1,10 +1,11 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { Subscription } from 'rxjs';
-import { cancelled, ChatError } from '../../errors/chat-error.js';
+import { ChatError } from '../../errors/chat-error.js';
 import type { UpstreamCall, UpstreamObserver } from '../upstream-observer.js';
 import type { Connection, SocketError, UpstreamResponse } from './connection.js';
 import { Origin } from './origin.js';
 import { requestHead } from './request-head.js';
+import { MalformedResponse } from './response-parser.js';
 
 /** What a connection fails with that the other side has closed. */
 const STALE = new Set(['ECONNRESET', 'EPIPE']);
@@ -43,19 +44,14 @@ export class HttpClient implements OnApplicationShutdown {
   async request(target: URL, upstream: UpstreamRequest): Promise<UpstreamResponse> {
     const origin = this.originOf(target);
     const kept = origin.take();
-    if (kept) {
-      try {
-        return await send(origin, target, upstream, kept);
-      } catch (error) {
-        const { code = '' } = error as SocketError;
-        const isStale = STALE.has(code) && !kept.hasBegun;
-        if (!isStale || upstream.demand.closed) throw asChatError(error as SocketError);
-      }
-    }
     try {
-      return await send(origin, target, upstream);
+      return await send(origin, target, upstream, kept).catch((error: unknown) => {
+        const isStale = kept && !kept.hasBegun && STALE.has(codeOf(error));
+        if (!isStale || upstream.demand.closed || origin.isClosed) throw error;
+        return send(origin, target, upstream);
+      });
     } catch (error) {
-      throw asChatError(error as SocketError);
+      throw asChatError(error);
     }
   }
 
@@ -81,22 +77,29 @@ async function send(
 ): Promise<UpstreamResponse> {
   const { method, body, demand, observer } = upstream;
   const call = observer?.sending(method, target);
-  const connection = kept ?? (await connect(origin, upstream, call));
-  const { target: address, headers } = origin.address(target);
-  const head = requestHead(method, address, {
-    host: target.host,
-    ...upstream.headers,
-    ...headers,
-    ...call?.headers,
-    'accept-encoding': 'identity',
-    ...(body !== undefined && { 'content-length': String(Buffer.byteLength(body)) }),
-  });
+  let connection = kept;
+  let head: string;
+  try {
+    head = requestHead(method, origin.targetOf(target), {
+      host: target.host,
+      ...origin.authorizationFor(target),
+      ...upstream.headers,
+      ...call?.headers,
+      'accept-encoding': 'identity',
+      ...(body !== undefined && { 'content-length': String(Buffer.byteLength(body)) }),
+    });
+    connection ??= await connect(origin, upstream, call);
+  } catch (error) {
+    kept?.destroy();
+    call?.closed(codeOf(error));
+    throw error;
+  }
   return new Promise((resolve, reject) => {
     const drop = () => {
       call?.dropped();
-      connection.destroy();
+      close();
     };
-    connection.send(head, body, {
+    const close = connection.send(head, body, {
       onResponse: (response) => {
         call?.answered(response.status);
         resolve(response);
@@ -104,7 +107,7 @@ async function send(
       onFailure: reject,
       onClose: (error) => {
         demand.remove(drop);
-        call?.closed(error && (error.code ?? 'error'));
+        call?.closed(error && codeOf(error));
       },
     });
     demand.add(drop);
@@ -119,26 +122,31 @@ async function connect(
   const controller = new AbortController();
   const drop = () => {
     call?.dropped();
-    controller.abort(cancelled());
+    controller.abort(new ChatError('provider_unavailable', 'Nobody waits for the provider.'));
   };
-  demand.add(drop);
   const timer = setTimeout(() => {
     const message = `The provider could not be connected to within ${connectMs} ms.`;
     controller.abort(new ChatError('timeout_connect', message));
   }, connectMs);
+  demand.add(drop);
   try {
     return await origin.connect(controller.signal);
-  } catch (error) {
-    call?.closed((error as SocketError).code ?? 'error');
-    throw error;
   } finally {
     clearTimeout(timer);
     demand.remove(drop);
   }
 }
 
-function asChatError(error: SocketError): ChatError {
+/** What failed, in a word. */
+function codeOf(error: unknown): string {
+  return (error as SocketError).code ?? 'error';
+}
+
+function asChatError(error: unknown): ChatError {
   if (error instanceof ChatError) return error;
-  const message = `The provider could not be reached (${error.code ?? 'unknown reason'}).`;
+  const message =
+    error instanceof MalformedResponse
+      ? 'The provider answered with something else than HTTP/1.1.'
+      : `The provider could not be reached (${codeOf(error)}).`;
   return new ChatError('provider_unavailable', message, { cause: error });
 }

@@ -23,6 +23,9 @@ const LF = 10;
 /** RFC 9110 §5.6.2. */
 const NAME = /^[\w!#$%&'*+.^`|~-]+$/;
 
+/** Headers that are no lists: the first one counts, as it does for Node. */
+const SINGLE = new Set(['content-type', 'retry-after']);
+
 /** What comes is no response to a request of HTTP/1.1. */
 export class MalformedResponse extends Error {
   readonly code = 'malformed';
@@ -46,6 +49,8 @@ export class ResponseParser {
   private isChunked = false;
   private isOver = false;
   private keepsAlive = false;
+  /** Whether it is of HTTP/1.0. */
+  private isOld = false;
   private status = 0;
   private headers = headersOf();
   private lastName = '';
@@ -124,7 +129,8 @@ export class ResponseParser {
     const [, minor, status] = /^HTTP\/1\.([01]) (\d{3})(?: |$)/.exec(text) ?? [];
     if (!status) throw new MalformedResponse('It has no status line.');
     this.status = Number(status);
-    this.keepsAlive = minor === '1';
+    this.isOld = minor === '0';
+    this.keepsAlive = !this.isOld;
     this.headers = headersOf();
     this.line = 'header';
   }
@@ -141,7 +147,8 @@ export class ResponseParser {
     if (!NAME.test(name)) throw new MalformedResponse('A header has no name.');
     const value = text.slice(colon + 1).trim();
     const others = headers[name];
-    headers[name] = others === undefined ? value : `${others}, ${value}`;
+    if (others === undefined) headers[name] = value;
+    else if (!SINGLE.has(name)) headers[name] = `${others}, ${value}`;
     this.lastName = name;
   }
 
@@ -158,10 +165,10 @@ export class ResponseParser {
     const connection = tokensOf(headers.connection);
     if (connection.includes('close')) this.keepsAlive = false;
     else if (connection.includes('keep-alive')) this.keepsAlive = true;
-    const codings = tokensOf(headers['transfer-encoding']);
+    const codings = tokensOf(headers['transfer-encoding']).filter((each) => each !== 'identity');
     const length = lengthOf(headers['content-length']);
-    // One of them is wrong, and what comes next may be anybody's.
-    if (codings.length > 0 && length !== undefined) this.keepsAlive = false;
+    // With a length too, or in HTTP/1.0, one of them is wrong, and what comes next may be anybody's.
+    if (codings.length > 0 && (length !== undefined || this.isOld)) this.keepsAlive = false;
     reader.onHead({ status, headers });
     if (status === 101 || status === 204 || status === 304) this.finish();
     else if (codings.at(-1) === 'chunked') {

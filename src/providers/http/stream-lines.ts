@@ -63,6 +63,7 @@ export function streamLines<T>(
         },
         onEnd: () => {
           over();
+          if (subscriber.closed) return;
           try {
             // Some servers leave out the end of their last event. One that was cut can't be read.
             lines.push(LINE_ENDS);
