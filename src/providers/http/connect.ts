@@ -64,20 +64,19 @@ async function open(
   options.signal?.throwIfAborted();
   // Without the brackets of an IPv6 address.
   const host = to.hostname.replace(/^\[|\]$/g, '');
-  let socket;
-  if (isSecure(to)) {
-    const port = Number(to.port) || 443;
-    const servername = isIP(host) ? '' : host;
-    socket = connectTls({ host, port, servername, ALPNProtocols: ['http/1.1'], ...options });
-    if (onSession) socket.on('session', onSession);
-    await once(socket, 'secureConnect');
-  } else {
-    socket = connectTcp({ host, port: Number(to.port) || 80, ...options });
-    await once(socket, 'connect');
-  }
-  // It is heard of by what fails with it, if there is anything by then.
-  socket.on('error', () => undefined);
+  const isTls = isSecure(to);
+  const socket = isTls
+    ? connectTls({ ...tlsOptions(host), port: Number(to.port) || 443, ...options })
+    : connectTcp({ host, port: Number(to.port) || 80, ...options });
+  if (onSession) socket.on('session', onSession);
+  // TLS can fail later too, and leaves the socket open then.
+  socket.on('error', () => socket.destroy());
+  await once(socket, isTls ? 'secureConnect' : 'connect');
   return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
+}
+
+function tlsOptions(host: string): ConnectionOptions {
+  return { host, servername: isIP(host) ? '' : host, ALPNProtocols: ['http/1.1'] };
 }
 
 /** RFC 9110 §9.3.6. */
