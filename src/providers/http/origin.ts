@@ -11,6 +11,7 @@ export class Origin {
   private readonly all = new Set<Connection>();
   private readonly free: Connection[] = [];
   private session?: Buffer;
+  /** Whether nothing is to be asked any more. */
   isClosed = false;
 
   constructor(private readonly url: URL) {

@@ -1,7 +1,7 @@
 /** What a response says before its body. */
 export interface ResponseHead {
   status: number;
-  /** By their names in lower case. What comes more than once is joined (RFC 9110 §5.3). */
+  /** By their names in lower case. Of those that are lists, what comes more than once is joined. */
   headers: Readonly<Record<string, string | undefined>>;
 }
 
@@ -23,7 +23,7 @@ const LF = 10;
 /** RFC 9110 §5.6.2. */
 const NAME = /^[\w!#$%&'*+.^`|~-]+$/;
 
-/** Headers that are no lists: the first one counts, as it does for Node. */
+/** Headers read here that are no lists (RFC 9110 §5.3): the first one counts, as it does for Node. */
 const SINGLE = new Set(['content-type', 'retry-after']);
 
 /** What comes is no response to a request of HTTP/1.1. */

@@ -31,12 +31,16 @@ export function streamLines<T>(
   return new Observable((subscriber) => {
     const demand = new Subscription();
     let saidAll = false;
-
-    /** Ends the wait for the end of a body that has said all. */
-    let ending: NodeJS.Timeout | undefined;
-    let restLength = 0;
+    /** Whether the body has ended too, or was cut. */
     let isOver = false;
+    /** What came of it after it had said all, in bytes. */
+    let restLength = 0;
+    let ending: NodeJS.Timeout | undefined;
 
+    const over = () => {
+      isOver = true;
+      clearTimeout(ending);
+    };
     const read = (response: UpstreamResponse) => {
       const parse = parser(subscriber);
       const lines = new LineDecoder((line) => {
@@ -79,16 +83,12 @@ export function streamLines<T>(
         },
       });
     };
-    const over = () => {
-      isOver = true;
-      clearTimeout(ending);
-    };
 
     open(demand).then(read, (error: unknown) => subscriber.error(toChatError(error)));
 
     return () => {
+      // Read to its end, a body frees the connection by itself.
       if (isOver) return;
-      // It frees the connection by itself.
       if (saidAll) ending = setTimeout(() => demand.unsubscribe(), BODY_END_MS);
       else demand.unsubscribe();
     };

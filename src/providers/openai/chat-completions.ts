@@ -88,7 +88,7 @@ export class ChatCompletions {
       expectStream(response, /^text\/event-stream\b/i);
       return response;
     }
-    const status = response.status;
+    const { status } = response;
     const text = await readRefusal(response);
     const said = refusalFields(text);
     // All of it where it has no words: some services have them deeper within.
