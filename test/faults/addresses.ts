@@ -1,6 +1,5 @@
-import { jest } from '@jest/globals';
-import tls from 'node:tls';
 import { SilentServer } from '../support/silent-server.js';
+import { trustToo } from '../support/trust.js';
 import { startUpstream } from '../support/upstream/index.js';
 import { startTlsUpstreams } from '../support/upstream/tls.js';
 
@@ -44,14 +43,4 @@ export async function startAddresses(): Promise<Addresses> {
       await Promise.all([plain.close(), secure.close()]);
     },
   };
-}
-
-/** What `NODE_EXTRA_CA_CERTS` is for a process that starts. */
-function trustToo(authority: string) {
-  const create = tls.createSecureContext.bind(tls);
-  return jest
-    .spyOn(tls, 'createSecureContext')
-    .mockImplementation((options) =>
-      create({ ...options, ...(!options?.cert && { ca: [...tls.rootCertificates, authority] }) }),
-    );
 }
