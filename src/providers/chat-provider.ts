@@ -37,11 +37,17 @@ export interface Frame {
 }
 
 /** What chunks have in common that differ in nothing but the text of their only choice, and padding. */
-export interface Template {
+export interface Template extends Surroundings {
   /** The first of them. */
   readonly chunk: UpstreamChunk;
-  /** The JSON of any of them, as upstream wrote it. */
-  fill(text: string, padding: string): string;
+}
+
+/** The JSON of such a chunk, as upstream wrote it: up to the text, from there to the padding, and on. */
+export interface Surroundings {
+  readonly before: string;
+  /** Empty where there is no padding. */
+  readonly between: string;
+  readonly after: string;
 }
 
 export interface StreamOptions {

@@ -191,6 +191,8 @@ function createRedisClient(url: string) {
   return createClient({
     url,
     disableOfflineQueue: true,
+    // A timer each, for what is not sent at once; a silent connection is given up anyway.
+    commandOptions: { timeout: undefined },
     socket: {
       connectTimeout: COMMAND_TIMEOUT_MS,
       socketTimeout: SILENCE_MS,

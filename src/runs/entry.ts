@@ -1,7 +1,7 @@
 import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import type { CompletionUsage } from 'openai/resources/completions';
 import type { ChatError, ErrorCode } from '../errors/chat-error.js';
-import type { Template } from '../providers/chat-provider.js';
+import type { Surroundings } from '../providers/chat-provider.js';
 
 /** The tokens of a run, as its provider counted them or, where it did not, as Sluice did. */
 export type Usage = CompletionUsage & { source: 'provider' | 'estimated' };
@@ -58,9 +58,9 @@ export class TextEntry {
   seq = 0;
 
   constructor(
-    private readonly text: string,
-    private readonly padding: string,
-    private readonly template: Template,
+    readonly text: string,
+    readonly padding: string,
+    readonly around: Surroundings,
   ) {}
 
   get type() {
@@ -72,12 +72,8 @@ export class TextEntry {
   }
 
   get chunks(): readonly string[] {
-    return [this.template.fill(this.text, this.padding)];
-  }
-
-  toJSON(): Entry {
-    const { type, data, chunks, seq } = this;
-    return { type, data, chunks, seq };
+    const { before, between, after } = this.around;
+    return [before + this.text + between + this.padding + after];
   }
 }
 

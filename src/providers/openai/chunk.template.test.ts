@@ -100,7 +100,8 @@ describe(ChunkTemplate.name, () => {
           const chunk = JSON.parse(next) as { obfuscation?: string };
           expect(frame.chunk).toEqual(chunk);
           expect(saidBy(frame, chunk.obfuscation)).toEqual(chunk);
-          expect(template.fill(frame.text!, frame.padding!)).toBe(next);
+          const { before, between, after } = template;
+          expect(before + frame.text! + between + frame.padding! + after).toBe(next);
         }
       }),
       { numRuns: 2_000 },

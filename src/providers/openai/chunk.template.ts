@@ -32,10 +32,9 @@ class TextFrame implements Frame {
 export class ChunkTemplate implements Template {
   private constructor(
     readonly chunk: UpstreamChunk,
-    /** The JSON up to the text, from there to the padding if there is one, and to the end. */
-    private readonly before: string,
-    private readonly between: string | undefined,
-    private readonly after: string,
+    readonly before: string,
+    readonly between: string,
+    readonly after: string,
   ) {}
 
   /**
@@ -54,7 +53,7 @@ export class ChunkTemplate implements Template {
     const before = json.slice(0, text);
     const padding = only(json, /"obfuscation"\s*:\s*"/g);
     if (padding === undefined || padding < textEnd || typeof chunk.obfuscation !== 'string') {
-      return new ChunkTemplate(chunk, before, undefined, json.slice(textEnd));
+      return new ChunkTemplate(chunk, before, '', json.slice(textEnd));
     }
     const between = json.slice(textEnd, padding);
     const after = json.slice(json.indexOf('"', padding));
@@ -69,7 +68,7 @@ export class ChunkTemplate implements Template {
     if (textEnd === -1) return undefined;
     let end = textEnd;
     let padding = '';
-    if (between !== undefined) {
+    if (between !== '') {
       if (!has(json, textEnd, between)) return undefined;
       const start = textEnd + between.length;
       end = plainEnd(json, start);
@@ -78,11 +77,6 @@ export class ChunkTemplate implements Template {
     }
     if (json.length !== end + after.length || !has(json, end, after)) return undefined;
     return new TextFrame(this, copied(json.slice(before.length, textEnd)), padding, json);
-  }
-
-  fill(text: string, padding: string): string {
-    const { before, between = '', after } = this;
-    return before + text + between + padding + after;
   }
 }
 

@@ -102,7 +102,7 @@ export class Journal {
   }
 
   private gather(journaled: Journaled) {
-    if (!this.journaled.has(journaled.run.id)) return;
+    if (this.dirty.has(journaled) || !this.journaled.has(journaled.run.id)) return;
     this.dirty.add(journaled);
     this.gathering ??= setTimeout(() => {
       this.gathering = undefined;
@@ -154,17 +154,19 @@ export class Journal {
 
   /** @param isRenewal whether to say all that expires once more */
   private async write(journaled: Journaled, isRenewal = false): Promise<void> {
-    const { run } = journaled;
+    const { run, written } = journaled;
     if (journaled.isWriting || !this.redis.isUp) return;
     journaled.isWriting = true;
     try {
       const { entries, terminal } = run.log;
-      const batch = entries.slice(journaled.written, journaled.written + MAX_BATCH);
-      const isLast = terminal !== undefined && journaled.written + batch.length === entries.length;
-      const isWhole = isLast || isRenewal || journaled.written === 0;
+      const batch = entries
+        .slice(written, written + MAX_BATCH)
+        .map((entry, index) => encodeEntry(entry, entries[written + index - 1]));
+      const isLast = terminal !== undefined && written + batch.length === entries.length;
+      const isWhole = isLast || isRenewal || written === 0;
       const state = isWhole ? JSON.stringify(run.state) : '';
       const [length] = await Promise.all([
-        this.append(journaled, batch.map(encodeEntry), state, isLast),
+        this.append(journaled, batch, state, isLast),
         isWhole && this.list(run.owner, run.state),
         isWhole && this.renewNames(journaled),
       ]);

@@ -160,7 +160,9 @@ export class RemoteRun implements Run {
       const key = this.keys.log(this.id);
       const batch = await this.redis.commands.lRange(key, from, from + MAX_BATCH - 1);
       if (subscriber.closed) return false;
-      for (const json of batch) subscriber.next(decodeEntry(json));
+      for (const json of batch) {
+        subscriber.next(decodeEntry(json, this.log.entries.at(-1)));
+      }
       if (isLost && batch.length === 0) this.abandon(lost());
       if (this.log.terminal) subscriber.complete();
       return isLost || batch.length === MAX_BATCH;
