@@ -3,7 +3,7 @@ import { connect as connectTcp, isIP, type Socket, type TcpNetConnectOpts } from
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { ChatError } from '../../errors/chat-error.js';
 import { basicCredentials, requestHead } from './request-head.js';
-import { ResponseParser } from './response-parser.js';
+import { MalformedResponse, ResponseParser } from './response-parser.js';
 
 /** All connections read into it, for what they read is used at once. For every read Node makes 64 kB. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(65_536);
@@ -89,12 +89,17 @@ async function openTunnel(target: URL, proxy: URL, signal: AbortSignal): Promise
   tunnel.write(head);
   const status = await statusOf(tunnel).catch((error: unknown) => {
     tunnel.destroy();
-    throw error;
+    throw error instanceof MalformedResponse ? refused('something else than HTTP/1.1') : error;
   });
   if (status >= 200 && status < 300) return tunnel;
   tunnel.destroy();
-  const message = `The proxy did not connect to the provider: it answered with status ${status}.`;
-  throw new ChatError('provider_unavailable', message);
+  throw refused(`status ${status}`);
+}
+
+/** @param answer of the proxy */
+function refused(answer: string): ChatError {
+  const message = `The proxy did not connect to the provider: it answered with ${answer}.`;
+  return new ChatError('provider_unavailable', message);
 }
 
 /** The status of the response to come. What comes after its head is not for us. */
@@ -103,7 +108,6 @@ async function statusOf(socket: Socket): Promise<number> {
   const parser = new ResponseParser({
     onHead: (head) => (status = head.status),
     onBody: () => undefined,
-    onEnd: () => undefined,
   });
   for await (const bytes of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     parser.push(bytes);

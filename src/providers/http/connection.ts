@@ -32,22 +32,32 @@ export interface UpstreamResponse extends ResponseHead {
   destroy(): void;
 }
 
+/** Who keeps connections. */
+export interface ConnectionOwner {
+  /** It can be used for another request. */
+  keep(connection: Connection): void;
+  /** It is closed. */
+  forget(connection: Connection): void;
+}
+
 /** A connection, for one request at a time. */
 export class Connection {
   private exchange?: Exchange;
   private error?: SocketError;
   private expiresAt = Infinity;
-  /** Whether anything came since the last request was sent. */
-  hasBegun = false;
+  private sentAt = 0;
+  private hasBegun = false;
 
-  /** @param onFree when it can be used for another request */
   constructor(
     private readonly socket: Socket,
-    private readonly onFree: (connection: Connection) => void,
+    private readonly owner: ConnectionOwner,
   ) {
     socket.on('error', (error) => (this.error = error));
     socket.on('end', () => this.exchange?.end());
-    socket.on('close', () => this.exchange?.cut(this.error));
+    socket.on('close', () => {
+      owner.forget(this);
+      this.exchange?.cut(this.error);
+    });
   }
 
   /** Whether another request can be sent on it, for all that is known. */
@@ -55,45 +65,54 @@ export class Connection {
     return this.socket.writable && performance.now() < this.expiresAt;
   }
 
-  /** Sends a request. @returns what closes the connection, until the exchange is over */
-  send(head: string, body: string | undefined, observer: ExchangeObserver): () => void {
-    const { socket } = this;
+  /** For how long nothing has come since the last request was sent, in milliseconds; NaN if something has. */
+  get silenceMs(): number {
+    return this.hasBegun ? NaN : performance.now() - this.sentAt;
+  }
+
+  /** Begins an exchange. @returns what closes the connection, until the exchange is over */
+  begin(observer: ExchangeObserver): () => void {
     const exchange = new Exchange(this, observer);
     this.exchange = exchange;
+    return () => exchange.destroy();
+  }
+
+  /** Sends the request of the exchange. */
+  send(head: string, body: string | undefined) {
+    const { socket } = this;
     this.hasBegun = false;
-    socket.ref();
+    this.sentAt = performance.now();
     socket.cork();
     socket.write(head, 'latin1');
     if (body !== undefined) socket.write(body);
     socket.uncork();
-    return () => exchange.destroy();
   }
 
-  /** Takes what came. */
-  take(bytes: Buffer) {
+  receive(bytes: Buffer) {
     this.hasBegun = true;
     // What comes unasked is not to be taken for the next request's response.
-    if (this.exchange) this.exchange.take(bytes);
+    if (this.exchange) this.exchange.receive(bytes);
     else this.destroy();
   }
 
   /** @param lastsMs how long the server keeps it for the next request, where it says so */
   release(isReusable: boolean, lastsMs = Infinity) {
-    const { socket } = this;
     this.exchange = undefined;
-    // A server can answer before it has read all, and then has no more to read.
-    if (!isReusable || !socket.writable || socket.writableLength > 0) {
-      this.destroy();
-      return;
-    }
     this.expiresAt = performance.now() + lastsMs;
-    // No reason for the process to live on.
-    socket.unref();
-    this.onFree(this);
+    if (!isReusable) this.destroy();
+    else if (this.socket.writableLength === 0) this.keep();
+    // What was sent over TLS is counted as sent a little later.
+    else setImmediate(() => this.keep());
   }
 
   destroy(error?: Error) {
     this.socket.destroy(error);
+  }
+
+  private keep() {
+    // A server can answer before it has read all, and then has no more to read.
+    if (this.isUsable && this.socket.writableLength === 0) this.owner.keep(this);
+    else this.destroy();
   }
 }
 
@@ -108,7 +127,6 @@ class Exchange implements UpstreamResponse, ResponseReader {
   private reader?: BodyReader;
   /** What came before somebody reads it. */
   private held: Buffer[] = [];
-  private isComplete = false;
   private isOver = false;
   private error?: SocketError;
 
@@ -121,7 +139,7 @@ class Exchange implements UpstreamResponse, ResponseReader {
     this.reader = reader;
     for (const bytes of this.held) reader.onData(bytes);
     this.held = [];
-    if (this.isComplete) reader.onEnd();
+    if (this.parser.isOver) reader.onEnd();
     else if (this.error) reader.onError(this.error);
   }
 
@@ -130,13 +148,13 @@ class Exchange implements UpstreamResponse, ResponseReader {
     if (!this.isOver) this.connection.destroy();
   }
 
-  take(bytes: Buffer) {
+  receive(bytes: Buffer) {
     try {
       this.parser.push(bytes);
     } catch (error) {
       this.connection.destroy(error as Error);
     }
-    if (this.isComplete) this.finish();
+    if (this.parser.isOver) this.finish();
   }
 
   /** The other side has said all that it will. */
@@ -153,8 +171,8 @@ class Exchange implements UpstreamResponse, ResponseReader {
     this.error = error ?? Object.assign(new Error('The connection was closed.'), { code });
     this.isOver = true;
     if (status === 0) observer.onFailure(this.error);
-    else reader?.onError(this.error);
     observer.onClose(this.error);
+    reader?.onError(this.error);
   }
 
   onHead({ status, headers }: ResponseHead) {
@@ -166,10 +184,6 @@ class Exchange implements UpstreamResponse, ResponseReader {
   onBody(bytes: Buffer) {
     if (this.reader) this.reader.onData(bytes);
     else this.held.push(Buffer.from(bytes));
-  }
-
-  onEnd() {
-    this.isComplete = true;
   }
 
   private finish() {

@@ -2,6 +2,8 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Subscription } from 'rxjs';
 import { eventually } from '../../../test/support/eventually.js';
 import { toChatError, type ChatError } from '../../errors/chat-error.js';
@@ -95,6 +97,13 @@ describe(HttpClient.name, () => {
       message: 'The provider could not be reached (ECONNRESET).',
     });
     expect(seen).toEqual(['1/2', '2/1']);
+  });
+
+  it('asks no more when a kept connection is reset long after the request', async () => {
+    await keep(1);
+    act = (socket) => setTimeout(() => socket.resetAndDestroy(), 1_100);
+    await expect(get()).rejects.toMatchObject({ code: 'provider_unavailable' });
+    expect(seen).toEqual(['1/2']);
   });
 
   it('fails when a kept connection is reset in the middle of an answer', async () => {
@@ -217,6 +226,42 @@ describe(HttpClient.name, () => {
     expect(seen).toEqual(['1/2']);
   });
 
+  it('asks nobody new either once it has shut down', async () => {
+    sut.onApplicationShutdown();
+    await expect(get()).rejects.toMatchObject({ code: 'provider_unavailable' });
+    expect(seen).toEqual([]);
+  });
+
+  it('asks nothing on a kept connection for somebody who has left', async () => {
+    await keep(1);
+    await expect(get({ demand: Subscription.EMPTY })).rejects.toMatchObject({
+      message: 'Nobody waits for the provider.',
+    });
+    await sleep(20);
+    expect(seen).toEqual([]);
+  });
+
+  it('keeps no request while its answer comes', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const used = () => {
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const answered = new Set<Socket>();
+    act = (socket) => {
+      if (!answered.has(socket)) socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      answered.add(socket);
+    };
+    const before = used();
+    const bodies = Array.from({ length: 20 }, (_, index) => ({
+      body: `${index}`.repeat(1_000_000),
+    }));
+    for (const asked of bodies.splice(0)) await request(asked);
+    await sleep(50);
+    expect(used() - before).toBeLessThan(5_000_000);
+  });
+
   it('asks no more for somebody who left', async () => {
     await keep(2);
     const demand = new Subscription();
@@ -282,6 +327,27 @@ describe(HttpClient.name, () => {
       act = () => demand.unsubscribe();
       await failure({ demand });
       expect(seen).toEqual(['1/1']);
+    });
+
+    it('gives up connecting at the shutdown', async () => {
+      act = () => sut.onApplicationShutdown();
+      const { error } = await failure();
+      expect(error).toMatchObject({ code: 'provider_unavailable' });
+    });
+
+    it('tells that the proxy answers with something else than HTTP', async () => {
+      act = (socket) => socket.write('SSH-2.0-Server\r\n');
+      const { error } = await failure();
+      expect(error).toMatchObject({ message: expect.stringMatching(/^The proxy did not connect/) });
+    });
+
+    it.each(['http://[bad', 'socks5://127.0.0.1:1'])('fails with the proxy %s', async (proxy) => {
+      process.env.HTTPS_PROXY = proxy;
+      const demand = new Subscription();
+      const options = { method: 'GET', headers: {}, demand, connectMs: 1_000 };
+      await expect(
+        sut.request(new URL('https://provider.invalid/'), options),
+      ).rejects.toMatchObject({ message: 'The proxy in the environment is no URL of HTTP.' });
     });
 
     it('asks nothing of the proxy for somebody who has left', async () => {

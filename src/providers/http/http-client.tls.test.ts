@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { Worker } from 'node:worker_threads';
 import { Subscription } from 'rxjs';
 import { eventually } from '../../../test/support/eventually.js';
 import { trustToo } from '../../../test/support/trust.js';
@@ -16,6 +18,17 @@ import { readBody } from './read-body.js';
 
 const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
 
+/** A server in a thread of its own, which tells of its port and of each connection. */
+const QUICK_SERVER = `
+  const { parentPort, workerData } = require('node:worker_threads');
+  const server = require('node:tls').createServer(workerData, (socket) => {
+    parentPort.postMessage('connection');
+    socket.on('error', () => undefined);
+    socket.on('data', () => socket.write(${JSON.stringify(OK)}));
+  });
+  server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port));
+`;
+
 const WAYS = ['TLSv1.3', 'TLSv1.2'].flatMap((version) => [
   { version: version as 'TLSv1.3' | 'TLSv1.2', way: 'directly' },
   { version: version as 'TLSv1.3' | 'TLSv1.2', way: 'through a tunnel' },
@@ -26,7 +39,7 @@ describe.each(WAYS)(`${HttpClient.name} over $version, $way`, ({ version, way })
   let trust: ReturnType<typeof trustToo>;
   let servers: Server[];
   let sut: HttpClient;
-  let url: URL;
+  let ownPort: number;
   /** What the server does with a request. */
   let act: (secure: TLSSocket, beneath: Socket) => void;
   /** Of each connection, whether it went on with the session of another. */
@@ -48,9 +61,10 @@ describe.each(WAYS)(`${HttpClient.name} over $version, $way`, ({ version, way })
       secure.on('data', () => act(secure, under));
     });
     const proxy = createServer((client) => {
-      client.once('data', () => {
+      client.once('data', (request) => {
+        const [, port] = /^CONNECT 127\.0\.0\.1:(\d+)/.exec(String(request))!;
         client.write('HTTP/1.1 200 Connection established\r\n\r\n');
-        const onward = connect(portOf(server), '127.0.0.1');
+        const onward = connect(Number(port), '127.0.0.1');
         client.pipe(onward).pipe(client);
         for (const socket of [client, onward]) socket.on('error', () => undefined);
         client.once('close', () => onward.destroy());
@@ -59,7 +73,7 @@ describe.each(WAYS)(`${HttpClient.name} over $version, $way`, ({ version, way })
     });
     servers = [server, proxy];
     for (const each of servers) await once(each.listen(0, '127.0.0.1'), 'listening');
-    url = new URL(`https://127.0.0.1:${portOf(server)}/`);
+    ownPort = portOf(server);
     if (way === 'through a tunnel') process.env.HTTPS_PROXY = `http://127.0.0.1:${portOf(proxy)}`;
   });
   beforeEach(() => {
@@ -77,9 +91,9 @@ describe.each(WAYS)(`${HttpClient.name} over $version, $way`, ({ version, way })
     for (const each of servers) await once(each.close(), 'close');
   });
 
-  async function get() {
+  async function get(port = ownPort) {
     const demand = new Subscription();
-    const response = await sut.request(url, {
+    const response = await sut.request(new URL(`https://127.0.0.1:${port}/`), {
       method: 'GET',
       headers: {},
       demand,
@@ -93,6 +107,19 @@ describe.each(WAYS)(`${HttpClient.name} over $version, $way`, ({ version, way })
     expect((await get()).text).toBe('ok');
     expect((await get()).text).toBe('ok');
     expect(resumed).toEqual([false]);
+  });
+
+  it('keeps a connection whose answer came as fast as the request was sent', async () => {
+    const elsewhere = new Worker(QUICK_SERVER, { eval: true, workerData: certificate });
+    const [port] = (await once(elsewhere, 'message')) as [number];
+    let connections = 0;
+    elsewhere.on('message', () => (connections += 1));
+    for (let count = 0; count < 100; count += 1) {
+      await get(port);
+      await sleep(1);
+    }
+    await elsewhere.terminate();
+    expect(connections).toBe(1);
   });
 
   it('goes on with the session of a connection that was closed', async () => {

@@ -1,5 +1,5 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import type { Subscription } from 'rxjs';
+import { Subscription } from 'rxjs';
 import { ChatError } from '../../errors/chat-error.js';
 import type { UpstreamCall, UpstreamObserver } from '../upstream-observer.js';
 import type { Connection, SocketError, UpstreamResponse } from './connection.js';
@@ -9,6 +9,9 @@ import { MalformedResponse } from './response-parser.js';
 
 /** What a connection fails with that the other side has closed. */
 const STALE = new Set(['ECONNRESET', 'EPIPE']);
+
+/** That takes no longer than to send the request and be told, in milliseconds. */
+const STALE_MS = 1_000;
 
 export interface UpstreamRequest {
   method: string;
@@ -30,25 +33,27 @@ export interface UpstreamRequest {
 export class HttpClient implements OnApplicationShutdown {
   /** By URL: the configuration names few. */
   private readonly origins = new Map<string, Origin>();
+  private readonly lifetime = new Subscription();
 
   /**
    * Resolves with the response once its head is there.
    *
    * A connection that was kept can be closed by its other side just when it is used again (RFC 9112
-   * §9.5). That says nothing of the provider: the request goes out once more, at once and on a new
-   * connection. Not on the next that was kept: a provider that resets what it has read would get it
-   * as often as there are connections.
+   * §9.5), which shows as soon as the request is sent. That says nothing of the provider: it goes out
+   * once more, at once and on a new connection. Not on the next that was kept: a provider that resets
+   * what it has read would get it as often as there are connections.
    *
    * @throws {ChatError} `provider_unavailable` or `timeout_connect`
    */
   async request(target: URL, upstream: UpstreamRequest): Promise<UpstreamResponse> {
-    const origin = this.originOf(target);
-    const kept = origin.take();
+    const { demand } = upstream;
     try {
-      return await send(origin, target, upstream, kept).catch((error: unknown) => {
-        const isStale = kept && !kept.hasBegun && STALE.has(codeOf(error));
-        if (!isStale || upstream.demand.closed || origin.isClosed) throw error;
-        return send(origin, target, upstream);
+      const origin = this.originOf(target);
+      const kept = demand.closed ? undefined : origin.takeKept();
+      return await this.send(origin, target, upstream, kept).catch((error: unknown) => {
+        const isStale = kept && kept.silenceMs < STALE_MS && STALE.has(codeOf(error));
+        if (!isStale || demand.closed || this.lifetime.closed) throw error;
+        return this.send(origin, target, upstream);
       });
     } catch (error) {
       throw asChatError(error);
@@ -56,50 +61,88 @@ export class HttpClient implements OnApplicationShutdown {
   }
 
   onApplicationShutdown() {
-    for (const origin of this.origins.values()) origin.close();
+    this.lifetime.unsubscribe();
   }
 
   private originOf(target: URL): Origin {
     const known = this.origins.get(target.origin);
     if (known) return known;
-    const origin = new Origin(target);
+    const origin = new Origin(target, this.lifetime);
     this.origins.set(target.origin, origin);
     return origin;
   }
+
+  /** @throws what its connection failed with */
+  private async send(
+    origin: Origin,
+    target: URL,
+    upstream: UpstreamRequest,
+    kept?: Connection,
+  ): Promise<UpstreamResponse> {
+    const { method, body, demand, observer } = upstream;
+    const call = observer?.sending(method, target);
+    let connection = kept;
+    let head: string;
+    try {
+      head = requestHead(method, origin.targetOf(target), {
+        host: target.host,
+        ...origin.authorizationFor(target),
+        ...upstream.headers,
+        ...call?.headers,
+        'accept-encoding': 'identity',
+        ...(body !== undefined && { 'content-length': String(Buffer.byteLength(body)) }),
+      });
+      connection ??= await this.connect(origin, upstream, call);
+    } catch (error) {
+      kept?.destroy();
+      call?.closed(codeOf(error));
+      throw error;
+    }
+    const response = begin(connection, demand, call);
+    connection.send(head, body);
+    return response;
+  }
+
+  private async connect(
+    origin: Origin,
+    { demand, connectMs }: UpstreamRequest,
+    call?: UpstreamCall,
+  ): Promise<Connection> {
+    const controller = new AbortController();
+    const drop = () => {
+      call?.dropped();
+      controller.abort(new ChatError('provider_unavailable', 'Nobody waits for the provider.'));
+    };
+    const timer = setTimeout(() => {
+      const message = `The provider could not be connected to within ${connectMs} ms.`;
+      controller.abort(new ChatError('timeout_connect', message));
+    }, connectMs);
+    const reasons = [demand, this.lifetime];
+    for (const reason of reasons) reason.add(drop);
+    try {
+      return await origin.connect(controller.signal);
+    } finally {
+      clearTimeout(timer);
+      for (const reason of reasons) reason.remove(drop);
+    }
+  }
 }
 
-/** @throws what its connection failed with */
-async function send(
-  origin: Origin,
-  target: URL,
-  upstream: UpstreamRequest,
-  kept?: Connection,
+/**
+ * What the request that is about to be sent is answered with. It knows nothing of the request, which
+ * would be kept for as long as the answer lasts.
+ */
+function begin(
+  connection: Connection,
+  demand: Subscription,
+  call?: UpstreamCall,
 ): Promise<UpstreamResponse> {
-  const { method, body, demand, observer } = upstream;
-  const call = observer?.sending(method, target);
-  let connection = kept;
-  let head: string;
-  try {
-    head = requestHead(method, origin.targetOf(target), {
-      host: target.host,
-      ...origin.authorizationFor(target),
-      ...upstream.headers,
-      ...call?.headers,
-      'accept-encoding': 'identity',
-      ...(body !== undefined && { 'content-length': String(Buffer.byteLength(body)) }),
-    });
-    connection ??= await connect(origin, upstream, call);
-  } catch (error) {
-    kept?.destroy();
-    call?.closed(codeOf(error));
-    throw error;
-  }
   return new Promise((resolve, reject) => {
     const drop = () => {
       call?.dropped();
       close();
     };
-    const close = connection.send(head, body, {
+    const close = connection.begin({
       onResponse: (response) => {
         call?.answered(response.status);
         resolve(response);
@@ -112,29 +155,6 @@ async function send(
     });
     demand.add(drop);
   });
-}
-
-async function connect(
-  origin: Origin,
-  { demand, connectMs }: UpstreamRequest,
-  call?: UpstreamCall,
-): Promise<Connection> {
-  const controller = new AbortController();
-  const drop = () => {
-    call?.dropped();
-    controller.abort(new ChatError('provider_unavailable', 'Nobody waits for the provider.'));
-  };
-  const timer = setTimeout(() => {
-    const message = `The provider could not be connected to within ${connectMs} ms.`;
-    controller.abort(new ChatError('timeout_connect', message));
-  }, connectMs);
-  demand.add(drop);
-  try {
-    return await origin.connect(controller.signal);
-  } finally {
-    clearTimeout(timer);
-    demand.remove(drop);
-  }
 }
 
 /** What failed, in a word. */

@@ -1,28 +1,33 @@
 import { getProxyForUrl } from 'proxy-from-env';
+import type { Subscription } from 'rxjs';
+import { ChatError } from '../../errors/chat-error.js';
 import { connect, isSecure } from './connect.js';
-import { Connection } from './connection.js';
+import { Connection, type ConnectionOwner } from './connection.js';
 import { basicCredentials } from './request-head.js';
 
 /** A server, and the connections to it: as many are kept as there were requests at a time. */
-export class Origin {
-  /** Who passes on what the server is asked, where there is no tunnel. */
-  private readonly forwarder?: URL;
+export class Origin implements ConnectionOwner {
   private readonly proxy?: URL;
   private readonly all = new Set<Connection>();
   private readonly free: Connection[] = [];
   private session?: Buffer;
-  /** Whether nothing is to be asked any more. */
-  isClosed = false;
 
-  constructor(private readonly url: URL) {
-    const proxy = getProxyForUrl(url);
-    if (!proxy) return;
-    this.proxy = new URL(proxy);
-    if (!isSecure(url)) this.forwarder = this.proxy;
+  /**
+   * @param lifetime at its end all connections are closed
+   * @throws {ChatError} `provider_unavailable` when the environment names a proxy that can't be used
+   */
+  constructor(
+    private readonly url: URL,
+    private readonly lifetime: Subscription,
+  ) {
+    this.proxy = proxyFor(url);
+    lifetime.add(() => {
+      for (const connection of this.all) connection.destroy();
+    });
   }
 
   /** A connection that was kept: the last that was used, which is the likeliest to be open. */
-  take(): Connection | undefined {
+  takeKept(): Connection | undefined {
     for (;;) {
       const connection = this.free.pop();
       if (!connection || connection.isUsable) return connection;
@@ -34,19 +39,28 @@ export class Origin {
   async connect(signal: AbortSignal): Promise<Connection> {
     const { url, proxy, session } = this;
     // What a server says before it is asked is nobody's.
-    let take: (bytes: Buffer) => void = () => undefined;
-    const onBytes = (bytes: Buffer) => take(bytes);
+    let receive: (bytes: Buffer) => void = () => undefined;
+    const onBytes = (bytes: Buffer) => receive(bytes);
     const onSession = (given: Buffer) => (this.session = given);
     // It may be what the server does not like.
     this.session = undefined;
     const socket = await connect(url, { proxy, session, onSession, signal, onBytes });
     this.session ??= session;
-    const connection = new Connection(socket, (freed) => this.free.push(freed));
-    take = (bytes) => connection.take(bytes);
-    if (this.isClosed) connection.destroy();
+    const connection = new Connection(socket, this);
+    receive = (bytes) => connection.receive(bytes);
     this.all.add(connection);
-    socket.once('close', () => this.forget(connection));
+    if (this.lifetime.closed) connection.destroy();
     return connection;
+  }
+
+  keep(connection: Connection) {
+    this.free.push(connection);
+  }
+
+  forget(connection: Connection) {
+    this.all.delete(connection);
+    const index = this.free.indexOf(connection);
+    if (index !== -1) this.free.splice(index, 1);
   }
 
   /** What a request is for, as whoever gets it is told (RFC 9112 §3.2). */
@@ -64,14 +78,15 @@ export class Origin {
     };
   }
 
-  close() {
-    this.isClosed = true;
-    for (const connection of this.all) connection.destroy();
+  /** Who passes on what the server is asked, where there is no tunnel. */
+  private get forwarder(): URL | undefined {
+    return isSecure(this.url) ? undefined : this.proxy;
   }
+}
 
-  private forget(connection: Connection) {
-    this.all.delete(connection);
-    const index = this.free.indexOf(connection);
-    if (index !== -1) this.free.splice(index, 1);
-  }
+function proxyFor(url: URL): URL | undefined {
+  const named = getProxyForUrl(url);
+  if (!named) return undefined;
+  if (/^https?:/i.test(named) && URL.canParse(named)) return new URL(named);
+  throw new ChatError('provider_unavailable', 'The proxy in the environment is no URL of HTTP.');
 }

@@ -9,7 +9,6 @@ export interface ResponseReader {
   onHead(head: ResponseHead): void;
   /** @param bytes of what was pushed: they are read, or copied, before this returns */
   onBody(bytes: Buffer): void;
-  onEnd(): void;
 }
 
 /** Of a head, a chunk's first line or the trailers, in bytes; as much as Node takes. */
@@ -32,7 +31,7 @@ export class MalformedResponse extends Error {
 }
 
 /** What the next line is. */
-type Line = 'status' | 'header' | 'chunk' | 'chunk end' | 'trailer';
+type Line = 'status' | 'header' | 'chunk size' | 'chunk end' | 'trailer';
 
 /**
  * Reads one response (RFC 9112), in whatever pieces it comes. Node's own parser can be used through
@@ -47,25 +46,29 @@ export class ResponseParser {
   /** Bytes to come of the body, or of its chunk. A body that lasts until the connection ends has no end. */
   private left = 0;
   private isChunked = false;
-  private isOver = false;
   private keepsAlive = false;
-  /** Whether it is of HTTP/1.0. */
-  private isOld = false;
+  private isHttp10 = false;
   private status = 0;
   private headers = headersOf();
   private lastName = '';
+  private hasEnded = false;
 
   constructor(private readonly reader: ResponseReader) {}
 
-  /** Whether the response has ended, and the connection can be used for another. */
+  /** Whether the response has ended. */
+  get isOver(): boolean {
+    return this.hasEnded;
+  }
+
+  /** Whether the connection can be used for another. */
   get isReusable(): boolean {
-    return this.isOver && this.keepsAlive;
+    return this.hasEnded && this.keepsAlive;
   }
 
   /** @throws {MalformedResponse} */
   push(bytes: Buffer) {
     let at = 0;
-    while (at < bytes.length && !this.isOver) {
+    while (at < bytes.length && !this.hasEnded) {
       at = this.left > 0 ? this.takeBody(bytes, at) : this.takeLine(bytes, at);
     }
     // Nobody asked for more.
@@ -78,7 +81,7 @@ export class ResponseParser {
    */
   end(): boolean {
     if (this.left === Infinity) this.finish();
-    return this.isOver;
+    return this.hasEnded;
   }
 
   private takeBody(bytes: Buffer, start: number): number {
@@ -93,7 +96,7 @@ export class ResponseParser {
     const lf = bytes.indexOf(LF, start);
     const end = lf === -1 ? bytes.length : lf;
     this.linesLength += end - start;
-    if (this.linesLength > MAX_LINES_LENGTH) throw new MalformedResponse('Its head is too long.');
+    if (this.linesLength > MAX_LINES_LENGTH) throw new MalformedResponse('Its lines are too long.');
     const text = this.pending + bytes.toString('latin1', start, end);
     if (lf === -1) {
       this.pending = text;
@@ -105,20 +108,23 @@ export class ResponseParser {
   }
 
   private readLine(text: string) {
+    // For others on the way it may have ended a line (RFC 9112 §2.2).
+    if (text.includes('\r')) throw new MalformedResponse('A line has a carriage return.');
     switch (this.line) {
       case 'status':
-        this.readStatus(text);
+        // One line too many behind a body is no reason to refuse the next response.
+        if (text !== '') this.readStatus(text);
         break;
       case 'header':
         if (text === '') this.readBody();
         else this.readHeader(text);
         break;
-      case 'chunk':
-        this.readChunk(text);
+      case 'chunk size':
+        this.readChunkSize(text);
         break;
       case 'chunk end':
         if (text !== '') throw new MalformedResponse('A chunk is longer than it says.');
-        this.line = 'chunk';
+        this.line = 'chunk size';
         break;
       case 'trailer':
         if (text === '') this.finish();
@@ -129,8 +135,8 @@ export class ResponseParser {
     const [, minor, status] = /^HTTP\/1\.([01]) (\d{3})(?: |$)/.exec(text) ?? [];
     if (!status) throw new MalformedResponse('It has no status line.');
     this.status = Number(status);
-    this.isOld = minor === '0';
-    this.keepsAlive = !this.isOld;
+    this.isHttp10 = minor === '0';
+    this.keepsAlive = !this.isHttp10;
     this.headers = headersOf();
     this.line = 'header';
   }
@@ -167,21 +173,24 @@ export class ResponseParser {
     else if (connection.includes('keep-alive')) this.keepsAlive = true;
     const codings = tokensOf(headers['transfer-encoding']).filter((each) => each !== 'identity');
     const length = lengthOf(headers['content-length']);
+    this.isChunked = codings.length > 0;
+    if (this.isChunked && (codings.length > 1 || codings[0] !== 'chunked')) {
+      throw new MalformedResponse('Its body is coded as nobody asked for.');
+    }
     // With a length too, or in HTTP/1.0, one of them is wrong, and what comes next may be anybody's.
-    if (codings.length > 0 && (length !== undefined || this.isOld)) this.keepsAlive = false;
+    if (this.isChunked && (length !== undefined || this.isHttp10)) this.keepsAlive = false;
+    if (status === 101) this.keepsAlive = false;
     reader.onHead({ status, headers });
     if (status === 101 || status === 204 || status === 304) this.finish();
-    else if (codings.at(-1) === 'chunked') {
-      this.isChunked = true;
-      this.line = 'chunk';
-    } else if (length === undefined || codings.length > 0) {
+    else if (this.isChunked) this.line = 'chunk size';
+    else if (length === undefined) {
       this.left = Infinity;
       this.keepsAlive = false;
     } else if (length === 0) this.finish();
     else this.left = length;
   }
 
-  private readChunk(text: string) {
+  private readChunkSize(text: string) {
     // What may follow the size says nothing that is known here (§7.1.1).
     const [size] = /^[0-9a-f]+(?=$|[ \t;])/i.exec(text) ?? [];
     const length = size === undefined ? NaN : parseInt(size, 16);
@@ -193,9 +202,7 @@ export class ResponseParser {
 
   private finish() {
     this.left = 0;
-    this.isOver = true;
-    if (this.status === 101) this.keepsAlive = false;
-    this.reader.onEnd();
+    this.hasEnded = true;
   }
 }
 
