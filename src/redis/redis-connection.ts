@@ -191,7 +191,7 @@ function createRedisClient(url: string) {
   return createClient({
     url,
     disableOfflineQueue: true,
-    // A timer each, for what is not sent at once; a silent connection is given up anyway.
+    // A timer for each, and all that is not sent fails with its connection, which silence ends.
     commandOptions: { timeout: undefined },
     socket: {
       connectTimeout: COMMAND_TIMEOUT_MS,

@@ -65,9 +65,9 @@ export class Connection {
     return this.socket.writable && performance.now() < this.expiresAt;
   }
 
-  /** For how long nothing has come since the last request was sent, in milliseconds; NaN if something has. */
-  get silenceMs(): number {
-    return this.hasBegun ? NaN : performance.now() - this.sentAt;
+  /** Whether the last request was sent less than so many milliseconds ago, and nothing has come since. */
+  isJustSent(ms: number): boolean {
+    return !this.hasBegun && performance.now() - this.sentAt < ms;
   }
 
   /** Begins an exchange. @returns what closes the connection, until the exchange is over */
@@ -101,7 +101,7 @@ export class Connection {
     this.expiresAt = performance.now() + lastsMs;
     if (!isReusable) this.destroy();
     else if (this.socket.writableLength === 0) this.keep();
-    // What was sent over TLS is counted as sent a little later.
+    // Over TLS all can be sent, and be counted as sent a little later.
     else setImmediate(() => this.keep());
   }
 

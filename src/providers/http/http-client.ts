@@ -1,6 +1,6 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { Subscription } from 'rxjs';
-import { ChatError } from '../../errors/chat-error.js';
+import { ChatError, type ErrorCode } from '../../errors/chat-error.js';
 import type { UpstreamCall, UpstreamObserver } from '../upstream-observer.js';
 import type { Connection, SocketError, UpstreamResponse } from './connection.js';
 import { Origin } from './origin.js';
@@ -10,7 +10,7 @@ import { MalformedResponse } from './response-parser.js';
 /** What a connection fails with that the other side has closed. */
 const STALE = new Set(['ECONNRESET', 'EPIPE']);
 
-/** That takes no longer than to send the request and be told, in milliseconds. */
+/** So soon after a request was sent it shows that its connection was stale, in milliseconds. */
 const STALE_MS = 1_000;
 
 export interface UpstreamRequest {
@@ -51,7 +51,7 @@ export class HttpClient implements OnApplicationShutdown {
       const origin = this.originOf(target);
       const kept = demand.closed ? undefined : origin.takeKept();
       return await this.send(origin, target, upstream, kept).catch((error: unknown) => {
-        const isStale = kept && kept.silenceMs < STALE_MS && STALE.has(codeOf(error));
+        const isStale = kept?.isJustSent(STALE_MS) && STALE.has(codeOf(error));
         if (!isStale || demand.closed || this.lifetime.closed) throw error;
         return this.send(origin, target, upstream);
       });
@@ -109,21 +109,25 @@ export class HttpClient implements OnApplicationShutdown {
     call?: UpstreamCall,
   ): Promise<Connection> {
     const controller = new AbortController();
+    const giveUp = (code: ErrorCode, message: string) => {
+      controller.abort(new ChatError(code, message));
+    };
     const drop = () => {
       call?.dropped();
-      controller.abort(new ChatError('provider_unavailable', 'Nobody waits for the provider.'));
+      giveUp('provider_unavailable', 'Nobody waits for the provider.');
     };
+    const stop = () => giveUp('provider_unavailable', 'The server is shutting down.');
     const timer = setTimeout(() => {
-      const message = `The provider could not be connected to within ${connectMs} ms.`;
-      controller.abort(new ChatError('timeout_connect', message));
+      giveUp('timeout_connect', `The provider could not be connected to within ${connectMs} ms.`);
     }, connectMs);
-    const reasons = [demand, this.lifetime];
-    for (const reason of reasons) reason.add(drop);
+    demand.add(drop);
+    this.lifetime.add(stop);
     try {
       return await origin.connect(controller.signal);
     } finally {
       clearTimeout(timer);
-      for (const reason of reasons) reason.remove(drop);
+      demand.remove(drop);
+      this.lifetime.remove(stop);
     }
   }
 }

@@ -37,6 +37,7 @@ export class Origin implements ConnectionOwner {
 
   /** A new connection. @throws as {@link connect} does */
   async connect(signal: AbortSignal): Promise<Connection> {
+    signal.throwIfAborted();
     const { url, proxy, session } = this;
     // What a server says before it is asked is nobody's.
     let receive: (bytes: Buffer) => void = () => undefined;

@@ -148,6 +148,7 @@ describe(ResponseParser.name, () => {
       'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nabc\r\n',
     ],
     ['a head without end', `HTTP/1.1 200 OK\r\n${'a: b\r\n'.repeat(10_000)}`],
+    ['empty lines without end', '\n'.repeat(20_000)],
     ['a line without end', 'x'.repeat(20_000)],
     [
       'an extension without end',

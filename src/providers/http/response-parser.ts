@@ -51,24 +51,20 @@ export class ResponseParser {
   private status = 0;
   private headers = headersOf();
   private lastName = '';
-  private hasEnded = false;
+  /** Whether the response has ended. */
+  isOver = false;
 
   constructor(private readonly reader: ResponseReader) {}
 
-  /** Whether the response has ended. */
-  get isOver(): boolean {
-    return this.hasEnded;
-  }
-
   /** Whether the connection can be used for another. */
   get isReusable(): boolean {
-    return this.hasEnded && this.keepsAlive;
+    return this.isOver && this.keepsAlive;
   }
 
   /** @throws {MalformedResponse} */
   push(bytes: Buffer) {
     let at = 0;
-    while (at < bytes.length && !this.hasEnded) {
+    while (at < bytes.length && !this.isOver) {
       at = this.left > 0 ? this.takeBody(bytes, at) : this.takeLine(bytes, at);
     }
     // Nobody asked for more.
@@ -81,7 +77,7 @@ export class ResponseParser {
    */
   end(): boolean {
     if (this.left === Infinity) this.finish();
-    return this.hasEnded;
+    return this.isOver;
   }
 
   private takeBody(bytes: Buffer, start: number): number {
@@ -95,7 +91,7 @@ export class ResponseParser {
   private takeLine(bytes: Buffer, start: number): number {
     const lf = bytes.indexOf(LF, start);
     const end = lf === -1 ? bytes.length : lf;
-    this.linesLength += end - start;
+    this.linesLength += end - start + 1;
     if (this.linesLength > MAX_LINES_LENGTH) throw new MalformedResponse('Its lines are too long.');
     const text = this.pending + bytes.toString('latin1', start, end);
     if (lf === -1) {
@@ -202,7 +198,7 @@ export class ResponseParser {
 
   private finish() {
     this.left = 0;
-    this.hasEnded = true;
+    this.isOver = true;
   }
 }
 

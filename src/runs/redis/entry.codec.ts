@@ -2,13 +2,9 @@ import { ChatError } from '../../errors/chat-error.js';
 import { TextEntry, type Draft, type Entry } from '../entry.js';
 
 /** A text and its padding, and what is around them unless that is as in the entry before. */
-type EncodedText = [
-  text: string,
-  padding: string,
-  before?: string,
-  between?: string,
-  after?: string,
-];
+type EncodedText =
+  | [text: string, padding: string]
+  | [text: string, padding: string, before: string, between: string, after: string];
 
 /**
  * An entry as JSON.
@@ -33,14 +29,15 @@ export function decodeEntry(json: string, previous: Entry | undefined): Draft {
 }
 
 function encodeText({ text, padding, around }: TextEntry, previous: Entry | undefined): string {
-  const encoded: EncodedText = [text, padding];
   const isLikePrevious = previous instanceof TextEntry && previous.around === around;
-  if (!isLikePrevious) encoded.push(around.before, around.between, around.after);
+  const encoded: EncodedText = isLikePrevious
+    ? [text, padding]
+    : [text, padding, around.before, around.between, around.after];
   return JSON.stringify(encoded);
 }
 
 function decodeText(encoded: EncodedText, previous: Entry | undefined): TextEntry {
-  const [text, padding, before, between = '', after = ''] = encoded;
-  const around = before === undefined ? (previous as TextEntry).around : { before, between, after };
-  return new TextEntry(text, padding, around);
+  if (encoded.length === 2) return new TextEntry(...encoded, (previous as TextEntry).around);
+  const [text, padding, before, between, after] = encoded;
+  return new TextEntry(text, padding, { before, between, after });
 }
