@@ -115,6 +115,13 @@ describe(ResponseParser.name, () => {
     }
   });
 
+  it('reads a long head, in whatever pieces', () => {
+    const value = 'x'.repeat(15_000);
+    for (const how of reading(`HTTP/1.1 200 OK\r\na: ${value}\r\n\r\n`)) {
+      expect([how, head?.headers.a]).toEqual([how, value]);
+    }
+  });
+
   it('takes names that objects have by themselves for names', () => {
     const lines = ['HTTP/1.1 200 OK', '__proto__: a', 'constructor: b', 'toString: c', '', ''];
     for (const how of reading(lines.join('\r\n'))) {

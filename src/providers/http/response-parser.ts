@@ -91,16 +91,17 @@ export class ResponseParser {
   private takeLine(bytes: Buffer, start: number): number {
     const lf = bytes.indexOf(LF, start);
     const end = lf === -1 ? bytes.length : lf;
-    this.linesLength += end - start + 1;
+    const next = lf === -1 ? end : lf + 1;
+    this.linesLength += next - start;
     if (this.linesLength > MAX_LINES_LENGTH) throw new MalformedResponse('Its lines are too long.');
     const text = this.pending + bytes.toString('latin1', start, end);
     if (lf === -1) {
       this.pending = text;
-      return end;
+      return next;
     }
     this.pending = '';
     this.readLine(text.endsWith('\r') ? text.slice(0, -1) : text);
-    return lf + 1;
+    return next;
   }
 
   private readLine(text: string) {
