@@ -8,6 +8,7 @@ import { describeBox } from './proc.js';
 import { hasRedis } from './gateways/redis.js';
 import { startSluice } from './rows.js';
 import { FAULTS, requestBody, type Scenario } from './scenario.js';
+import { median, shuffled } from './stats.js';
 import type { Upstream } from './upstream.js';
 
 const { values: options } = parseArgs({
@@ -38,6 +39,9 @@ const SETTLED_MINUTE = Math.min(3, Math.max(1, minutes - 1));
 const MAX_GROWTH = 1.05;
 
 const PATHS = ['/v1/chat/stream', '/v1/chat/completions'] as const;
+
+/** RSS is looked at so often in a minute: it comes and goes with the long answers that are under way. */
+const LOOKS_A_MINUTE = 6;
 
 /** Sockets, timers and objects that the process holds of itself may come and go by this many. */
 const TOLERANCE = 3;
@@ -119,31 +123,38 @@ async function main(): Promise<boolean> {
   }
 }
 
-/** @returns the resident memory after each minute, in kB */
+/** @returns the resident memory in each minute, in kB: the median of its looks */
 async function soak(gateway: Gateway, upstream: { call: (method: 'report') => Promise<unknown> }) {
   const rss: number[] = [];
+  let due = performance.now();
   const loading = load(gateway.port, minutes * 60_000);
   for (let minute = 1; minute <= Math.max(1, minutes); minute++) {
-    await sleep(Math.min(1, minutes) * 60_000);
-    rss.push(await gateway.settledRssKb());
+    const looks: number[] = [];
+    while (looks.length < LOOKS_A_MINUTE) {
+      due += (Math.min(1, minutes) * 60_000) / LOOKS_A_MINUTE;
+      await sleep(due - performance.now());
+      looks.push(await gateway.settledRssKb());
+    }
+    rss.push(median(looks));
     // What the upstream notes is of no use here.
     await upstream.call('report');
-    console.log(`minute ${minute}: RSS ${mb(rss.at(-1)!)} MB`);
+    console.log(`minute ${minute}: RSS ${mb(rss.at(-1)!)} MB (${looks.map(mb).join(', ')})`);
   }
   await loading;
   return rss;
 }
 
-/** Keeps all clients busy for a time. */
+/** Keeps all clients busy for a time, each with everything in turn, in orders of its own. */
 async function load(port: number, ms: number): Promise<void> {
   const until = performance.now() + ms;
-  const names = Object.keys(ACTS);
   const client = async () => {
     await sleep(any(1000));
-    while (performance.now() < until) {
-      const name = names[Math.floor(any(names.length))]!;
-      counts[name] = (counts[name] ?? 0) + 1;
-      await ACTS[name]!(port);
+    for (;;) {
+      for (const [name, act] of shuffled(Object.entries(ACTS))) {
+        if (performance.now() >= until) return;
+        counts[name] = (counts[name] ?? 0) + 1;
+        await act(port);
+      }
     }
   };
   await Promise.all(Array.from({ length: clients }, client));
