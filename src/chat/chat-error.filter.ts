@@ -26,7 +26,7 @@ export class ChatErrorFilter implements ExceptionFilter {
   }
 }
 
-export function answerError(error: ChatError, request: Request, response: Response) {
+function answerError(error: ChatError, request: Request, response: Response) {
   if (response.headersSent) return void response.destroy();
   if (error.status === 503 && isReconnect(request)) {
     askAgain(response);

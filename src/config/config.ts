@@ -3,26 +3,20 @@ import { z } from 'zod';
 import { keyListSchema } from './api-key.js';
 import { EXPECTED_POLICY, POLICY } from './disconnect-policy.js';
 import { DEFAULT_BREAKER } from './file/breaker.schema.js';
+import { MAX_TIMER_MS, wholeText } from './file/numbers.js';
 import { originList, trustedProxies } from './network.js';
 
 const text = z.string().optional();
 const url = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }).optional();
 const MEBIBYTE = 2 ** 20;
-/** What a timer can count in milliseconds. */
-const MAX_SECONDS = Math.floor((2 ** 31 - 1) / 1000);
+const MAX_SECONDS = Math.floor(MAX_TIMER_MS / 1000);
 
 const onOff = z
   .enum(['on', 'off'], { error: 'expected on or off' })
   .transform((value) => value === 'on');
 
-function whole(fallback: number, min = 1, max = 2 ** 31 - 1) {
-  const error = `expected a whole number from ${min} to ${max}`;
-  return z
-    .string()
-    .regex(/^\d+$/, { error })
-    .transform(Number)
-    .pipe(z.number().min(min, { error }).max(max, { error }))
-    .default(fallback);
+function whole(fallback: number, min?: number, max?: number) {
+  return wholeText(min, max).default(fallback);
 }
 
 /** The environment Sluice reads, with the defaults that `.env.example` shows. */
@@ -36,7 +30,7 @@ const environment = z
       })
       .default('log'),
     LOG_CONTENT: onOff.default(false),
-    METRICS_PORT: whole(0, 0, 65_535).unwrap().optional(),
+    METRICS_PORT: wholeText(0, 65_535).optional(),
     OTEL_EXPORTER_OTLP_ENDPOINT: url,
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: url,
     OTEL_TRACES_EXPORTER: text,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { wholeText } from '../config/file/numbers.js';
 
 const MAX_MS = 600_000;
 const MAX_BYTES = 4_096;
@@ -6,22 +7,13 @@ const MAX_BYTES = 4_096;
 /** What a whole probe may send: it waits in memory when the client does not read. */
 const MAX_TOTAL_BYTES = 2 ** 20;
 
-function whole(min: number, max: number) {
-  const error = `expected a whole number from ${min} to ${max}`;
-  return z
-    .string()
-    .regex(/^\d{1,9}$/, { error })
-    .transform(Number)
-    .pipe(z.number().min(min, { error }).max(max, { error }));
-}
-
 /** What a probe sends: something every so often, for so long, and then an end. */
 export const probeSchema = z
   .object({
     id: z.string().regex(/^[\w-]{8,64}$/, { error: 'expected 8 to 64 letters, digits, - or _' }),
-    every_ms: whole(10, MAX_MS),
-    for_ms: whole(0, MAX_MS),
-    bytes: whole(0, MAX_BYTES)
+    every_ms: wholeText(10, MAX_MS),
+    for_ms: wholeText(0, MAX_MS),
+    bytes: wholeText(0, MAX_BYTES)
       .default(0)
       .describe('What each event has beside its own time, in bytes that do not compress.'),
     as: z.enum(['event', 'comment']).default('event'),

@@ -25,16 +25,24 @@ export class ProbesService implements OnModuleDestroy {
   private readonly probes = new Map<string, { owner: string; probe: Probe }>();
   private readonly shutdown = new Subject<void>();
 
-  /** @throws {ChatError} `rate_limit_exceeded` or, while the process ends, `shutting_down` */
+  /**
+   * @throws {ChatError} 409 while a probe of that id goes on, `rate_limit_exceeded` or, while the process
+   *   ends, `shutting_down`
+   */
   start(owner: string, plan: ProbePlan, response: Response) {
     if (this.shutdown.closed) {
       throw new ChatError('shutting_down', 'The server is shutting down. Try again.');
+    }
+    const key = keyOf(owner, plan.id);
+    const earlier = this.probes.get(key);
+    if (earlier && !isOver(earlier)) {
+      const message = 'A probe of this id goes on.';
+      throw new ChatError('invalid_request', message, { status: 409, param: 'id' });
     }
     const all = [...this.probes];
     const own = all.filter(([, one]) => one.owner === owner);
     if (own.length >= MAX_OWN_PROBES) this.makeRoom(own);
     else if (all.length >= MAX_PROBES) this.makeRoom(all);
-    const key = keyOf(owner, plan.id);
     const entry = { owner, probe: new Probe(response, plan, this.shutdown) };
     this.probes.set(key, entry);
     response.once('close', () => {
@@ -54,7 +62,7 @@ export class ProbesService implements OnModuleDestroy {
 
   /** @throws {ChatError} `rate_limit_exceeded` when none of them is over */
   private makeRoom(probes: [key: string, entry: { probe: Probe }][]) {
-    const over = probes.find(([, { probe }]) => probe.state.closed_after_ms !== null);
+    const over = probes.find(([, entry]) => isOver(entry));
     if (over) {
       this.probes.delete(over[0]);
     } else {
@@ -68,6 +76,10 @@ export class ProbesService implements OnModuleDestroy {
     this.shutdown.next();
     this.shutdown.unsubscribe();
   }
+}
+
+function isOver({ probe }: { probe: Probe }): boolean {
+  return probe.state.closed_after_ms !== null;
 }
 
 function keyOf(owner: string, id: string): string {

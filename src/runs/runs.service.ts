@@ -86,7 +86,7 @@ export class RunsService {
       return chosen;
     } catch (error) {
       entered.error(error);
-      await this.store.remove(run);
+      void this.store.remove(run).catch(() => undefined);
       throw error;
     }
   }
@@ -148,14 +148,17 @@ export class RunsService {
     for (;;) {
       const holder = await this.store.claim(key, { runId: run.id, digest: body });
       if (holder.runId === run.id) return run;
-      if (holder.digest !== body) {
+      const earlier = await this.store.find(holder.runId);
+      const status = earlier?.state.status;
+      const holds = earlier && (isOnce || (status !== 'failed' && status !== 'cancelled'));
+      if (!holds) {
+        await this.store.release(key, holder.runId);
+      } else if (holder.digest === body) {
+        return earlier;
+      } else {
         const message = 'This idempotency key came with another request before.';
         throw new ChatError('idempotency_mismatch', message);
       }
-      const earlier = await this.store.find(holder.runId);
-      const status = earlier?.state.status;
-      if (earlier && (isOnce || (status !== 'failed' && status !== 'cancelled'))) return earlier;
-      await this.store.release(key, holder.runId);
     }
   }
 }

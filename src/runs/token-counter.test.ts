@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { readdir, readFile } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { TokenCounter } from './token-counter.js';
@@ -27,6 +27,18 @@ describe(TokenCounter.name, () => {
     expect(all.flat().filter((tokens) => tokens > MEBI / 4)).toHaveLength(2);
     expect(all.flat().filter((tokens) => tokens === MEBI / 4)).toHaveLength(8);
     expect(await counter.count([PAIR, ''])).toEqual([2, 0]);
+  });
+
+  it('should estimate by its length what there is no thread to count with', async () => {
+    const start = jest.spyOn(counter as unknown as { start: () => never }, 'start');
+    start.mockImplementation(() => {
+      throw new Error('no thread');
+    });
+    for (let times = 0; times < 5; times += 1) {
+      expect(await counter.count([PAIR.repeat(100_000)])).toEqual([100_000]);
+    }
+    start.mockRestore();
+    expect(await counter.count([PAIR])).toEqual([2]);
   });
 
   const itOnLinux = process.platform === 'linux' ? it : it.skip;

@@ -46,14 +46,19 @@ export class TokenCounter implements OnApplicationShutdown {
     const length = texts.reduce((sum, text) => sum + text.length, 0);
     if (this.length + length > MAX_WAITING) return [];
     this.length += length;
-    const worker = (this.worker ??= this.start());
-    const id = (this.lastId += 1);
-    const counts = await new Promise<number[]>((resolve) => {
-      this.waiting.set(id, resolve);
-      worker.postMessage({ id, texts });
-    });
-    this.length -= length;
-    return counts;
+    try {
+      const worker = (this.worker ??= this.start());
+      const id = (this.lastId += 1);
+      return await new Promise<number[]>((resolve) => {
+        this.waiting.set(id, resolve);
+        worker.postMessage({ id, texts });
+      });
+    } catch {
+      // The system has no thread to give.
+      return [];
+    } finally {
+      this.length -= length;
+    }
   }
 
   private start(): Worker {

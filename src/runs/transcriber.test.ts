@@ -330,6 +330,14 @@ describe(Transcriber, () => {
     );
   });
 
+  it.each([1, -1])('should refuse an answer that was not asked for: index %i', (index) => {
+    const transcriber = new Transcriber({ target: 'test/gpt' }, 1);
+    transcriber.add({ chunk: chunk([text('Hi')]) });
+    expect(() => transcriber.add({ chunk: chunk([finish('stop', index)]) })).toThrow(
+      expect.objectContaining({ code: 'provider_malformed' }),
+    );
+  });
+
   describe('the end', () => {
     it('should have finished when every choice has its finish reason', () => {
       const transcriber = new Transcriber({ target: 'test/gpt' }, 2);

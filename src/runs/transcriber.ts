@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import type { CompletionUsage } from 'openai/resources/completions';
-import { truncated } from '../errors/chat-error.js';
+import { ChatError, truncated } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
 import { otherContent, type UpstreamChunk } from '../providers/chunk.js';
 import { TextEntry, type Draft, type Terminal, type Usage } from './entry.js';
@@ -53,7 +53,8 @@ export class Transcriber {
   /**
    * @returns the events that the frame amounts to, in order; none while it has no content
    * @throws {ChatError} `provider_error` when a finish reason says that the answer failed,
-   *   `provider_malformed` when a chunk can't be written as JSON again
+   *   `provider_malformed` when a chunk can't be written as JSON again, or has an answer that nobody
+   *   asked for
    */
   add(frame: Frame): Draft[] {
     const { text, padding = '', template } = frame;
@@ -76,7 +77,10 @@ export class Transcriber {
     }
     const choices: Choice[] = given.every(isStandard) ? given : given.map(toStandard);
     const events: Draft[] = [];
-    for (const choice of choices) addEvents(choice, events);
+    for (const choice of choices) {
+      this.expectAsked(choice);
+      addEvents(choice, events);
+    }
     const finishing = this.finishing(choices);
     const together = events.length > 0 ? NONE : finishing;
     if (choices === given && this.isClean(chunk, choices, together)) {
@@ -109,6 +113,15 @@ export class Transcriber {
       chunks: this.pending,
       usageChunk: { ...standardFields(this.lastWithUsage ?? {}), ...this.identity!, choices: [] },
     };
+  }
+
+  /** @throws {ChatError} `provider_malformed`: its end would be taken for that of another */
+  private expectAsked({ index }: Choice) {
+    if (index >= 0 && index < this.choices) return;
+    throw new ChatError(
+      'provider_malformed',
+      'The provider sent an answer that was not asked for.',
+    );
   }
 
   private send(chunk: string, events: readonly Draft[]) {

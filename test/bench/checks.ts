@@ -49,6 +49,8 @@ export function checks(measured: ReadonlyMap<string, Figures>): Check[] {
     ratio('close p99', 'closeP99', row, 'pipe', 2);
     add(`closed, share: ${row}`, get(row, 'closed'), 1, true);
     add(`intact, share: ${row}`, get(row, 'intact'), 1, true);
+    add(`intact in a burst, share: ${row}`, get(row, 'burstIntact'), 1, true);
+    add(`intact of many, share: ${row}`, get(row, 'sustained'), 1, true);
     add(`KB a stalled reader: ${row}`, get(row, 'stalledKb'), 1024);
   }
   return found;

@@ -226,8 +226,8 @@ export async function memory(stage: Stage, counts: number[], settleMs: number): 
     figures[index === 0 ? 'kbFew' : 'kbMany'] = kb;
   }
   await stage.leave(500);
-  const intact = (await stage.report()).filter(isIntact).length;
-  return counts.length > 1 ? { ...figures, sustained: intact } : figures;
+  const sustained = intactShare(await stage.report());
+  return counts.length > 1 ? { ...figures, sustained } : figures;
 }
 
 /** Readers that stop reading, against as many that read the same: what they cost beside the text. */

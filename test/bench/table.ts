@@ -17,7 +17,7 @@ const COLUMNS: Column[] = [
   { title: 'added transit p50 / p99 ms', of: ['addedP50', 'addedP99'], digits: 2 },
   { title: 'ITL p99 ms', of: ['itlP99'], digits: 1 },
   { title: 'KB a stream, few / many', of: ['kbFew', 'kbMany'] },
-  { title: 'sustained intact', of: ['sustained'] },
+  { title: 'intact of many %', of: ['sustained'], factor: 100 },
   { title: 'KB a stalled reader', of: ['stalledKb'] },
   { title: 'close p50 / p99 ms', of: ['closeP50', 'closeP99'], digits: 1 },
   { title: 'closed %', of: ['closed'], factor: 100 },

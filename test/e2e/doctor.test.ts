@@ -72,6 +72,16 @@ describe('a stream to measure against', () => {
     });
   });
 
+  it('has an id of its own for as long as it goes on', async () => {
+    const first = get('/v1/doctor/stream?id=probe-04&every_ms=60000&for_ms=60000');
+    await first.until('"n":0');
+    const again = '/v1/doctor/stream?id=probe-04&every_ms=20&for_ms=0';
+    expect(await json(again)).toMatchObject({ status: 409, error: { param: 'id' } });
+    expect(await get(again, 'sk-bob').status).toBe(200);
+    first.destroy();
+    await eventually(async () => expect(await get(again).status).toBe(200));
+  });
+
   it('is nothing that a shutdown waits for', async () => {
     const leaving = await startApp({ DEMO: 'on', SHUTDOWN_DRAIN_MS: 10_000 });
     const call = get(`${PROBE}&every_ms=10&for_ms=60000`, undefined, leaving.port);

@@ -284,6 +284,17 @@ describeStores('idempotency', (store) => {
       },
     );
 
+    it('it failed, also for a request that was mended', async () => {
+      const key = newKey();
+      const first = send(cluster.here, key, { model: 'status-400_times-1' });
+      expect(await first.status).toBe(400);
+      await settled(cluster.there.port, await runIdOf(first), { authorization: 'Bearer key-ann' });
+
+      const mended = send(cluster.there, key, { body: { temperature: 0.5 } });
+      await finished(mended);
+      expect(textOfEvents(eventsOf(mended))).toBe(TEXT);
+    });
+
     it('it was stopped', async () => {
       const key = newKey();
       const model = 'stall_times-1';

@@ -10,9 +10,8 @@ export interface RunningApp {
   close(): Promise<void>;
 }
 
-/** The variables that the machine of the tests may have set itself. */
-const AMBIENT =
-  /^(OPENAI|AZURE|OLLAMA|SLUICE|REDIS|OTEL|METRICS)_|^(API_KEYS|AUTH|HOST|PORT|DEFAULT_MODEL|CONFIG_FILE)$/;
+/** What an application gets of the environment of its tests. */
+const KEPT = ['PATH', 'TMPDIR', 'NODE_ENV'];
 
 /**
  * The whole application on a port of its own, configured by `env` alone. The environment is read
@@ -21,7 +20,7 @@ const AMBIENT =
 export async function startApp(env: Record<string, string | number> = {}): Promise<RunningApp> {
   const before = { ...process.env };
   for (const name of Object.keys(process.env)) {
-    if (AMBIENT.test(name)) Reflect.deleteProperty(process.env, name);
+    if (!KEPT.includes(name)) Reflect.deleteProperty(process.env, name);
   }
   for (const [name, value] of Object.entries(env)) process.env[name] = String(value);
   try {

@@ -27,7 +27,7 @@ let isBuilt = false;
 export async function startInstance(env: Record<string, string | number>): Promise<Instance> {
   if (!isBuilt) execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '--build']);
   isBuilt = true;
-  const settings = Object.entries({ PORT: 0, ...env });
+  const settings = Object.entries({ NODE_ENV: 'test', PORT: 0, ...env });
   const child = spawn(process.execPath, ['dist/main.js'], {
     env: Object.fromEntries(settings.map(([name, value]) => [name, String(value)])),
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { Request } from 'express';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseEnvironment } from '../../config/config.js';
 import type { Access } from '../access.service.js';
 import type { Caller } from '../caller.js';
@@ -13,12 +14,19 @@ describe(Tickets.name, () => {
   let sut: Tickets;
   let current: Caller | undefined;
 
+  function create(totalTimeoutMs: number, retentionSeconds: number): Tickets {
+    const access = { current: () => current } as Partial<Access> as Access;
+    const config = parseEnvironment({
+      TOTAL_TIMEOUT_MS: String(totalTimeoutMs),
+      RUN_RETENTION_SECONDS: String(retentionSeconds),
+    });
+    return new Tickets(access, new MemoryTicketStore(), config);
+  }
+
   beforeEach(() => {
     jest.useFakeTimers();
     current = CALLER;
-    const access = { current: () => current } as Partial<Access> as Access;
-    const config = parseEnvironment({ TOTAL_TIMEOUT_MS: '600000', RUN_RETENTION_SECONDS: '600' });
-    sut = new Tickets(access, new MemoryTicketStore(), config);
+    sut = create(600_000, 600);
   });
   afterEach(() => {
     jest.useRealTimers();
@@ -52,6 +60,15 @@ describe(Tickets.name, () => {
     }
     jest.advanceTimersByTime(22 * 60_000);
     await expect(redeem(ticket)).rejects.toMatchObject(REFUSAL);
+  });
+
+  it('should let in for as long as there are timers for, where that is longer', async () => {
+    jest.useRealTimers();
+    sut = create(2_147_483_647, 2_147_483);
+    const { ticket } = await sut.issue(CALLER);
+    await sut.bind(await redeem(ticket), 'run_1');
+    await sleep(20);
+    expect((await redeem(ticket)).runId).toBe('run_1');
   });
 
   it('should let in for what its owner may now', async () => {

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Request } from 'express';
 import { createHash, randomBytes } from 'node:crypto';
 import { CONFIG, type Config } from '../../config/config.js';
+import { MAX_TIMER_MS } from '../../config/file/numbers.js';
 import { ChatError } from '../../errors/chat-error.js';
 import { Access } from '../access.service.js';
 import type { Caller } from '../caller.js';
@@ -42,7 +43,11 @@ export class Tickets {
     @Inject(TICKET_STORE) private readonly store: TicketStore,
     @Inject(CONFIG) config: Config,
   ) {
-    this.viewMs = config.TOTAL_TIMEOUT_MS + config.RUN_RETENTION_SECONDS * 1000 + START_MS;
+    const { TOTAL_TIMEOUT_MS, RUN_RETENTION_SECONDS } = config;
+    this.viewMs = Math.min(
+      TOTAL_TIMEOUT_MS + RUN_RETENTION_SECONDS * 1000 + START_MS,
+      MAX_TIMER_MS,
+    );
   }
 
   /** @throws {ChatError} `store_unavailable` */

@@ -8,33 +8,39 @@ interface Call {
   json: string;
 }
 
+type Prose = ContentBlock & { type: 'text' | 'thinking' };
+
 /**
  * The content blocks of a message. One is open at a time, which Anthropic's SDK counts on (it takes
  * every delta for the last block's): OpenAI's parallel calls, which may take turns, come one after
- * the other, and pieces of a call wait while the one before it is not whole.
+ * the other, and what comes between the pieces of a call waits until that is whole.
  */
 export class ContentBlocks {
   private count = 0;
-  private open?: Call | { type: 'text' | 'thinking' };
+  private open?: Call | Pick<Prose, 'type'>;
   private readonly waiting = new Map<number, ToolCallDelta>();
+  private waitingProse: (() => StreamEvent[])[] = [];
 
   /** @param callId names a call that its provider did not */
   constructor(private readonly callId: (index: number) => string) {}
 
   text(text: string): StreamEvent[] {
-    const before = this.enter({ type: 'text', text: '' });
-    return [...before, this.delta({ type: 'text_delta', text })];
+    return this.say({ type: 'text', text: '' }, { type: 'text_delta', text });
   }
 
   thinking(thinking: string): StreamEvent[] {
-    const before = this.enter({ type: 'thinking', thinking: '', signature: '' });
-    return [...before, this.delta({ type: 'thinking_delta', thinking })];
+    const block = { type: 'thinking', thinking: '', signature: '' } as const;
+    return this.say(block, { type: 'thinking_delta', thinking });
   }
 
   call(delta: ToolCallDelta): StreamEvent[] {
     const { open } = this;
     if (open?.type === 'tool_use') {
-      if (open.index === delta.index) return this.argue(open, delta.arguments);
+      if (open.index === delta.index) {
+        const argued = this.argue(open, delta.arguments);
+        const canSay = this.waitingProse.length > 0 && !this.isCalling;
+        return canSay ? [...argued, ...this.sayWaiting()] : argued;
+      }
       if (!isWhole(open.json)) {
         this.waiting.set(delta.index, this.withWaiting(delta));
         return [];
@@ -46,13 +52,40 @@ export class ContentBlocks {
 
   /** Closes what is open, after all that waited. */
   end(): StreamEvent[] {
-    const waited = () => [...this.waiting.values()].flatMap((call) => this.wholeCall(call));
-    return [...this.close(), ...waited()];
+    return [...this.endCalls(), ...this.sayWaiting(), ...this.close()];
   }
 
-  private enter(block: ContentBlock & { type: 'text' | 'thinking' }): StreamEvent[] {
-    if (this.open?.type === block.type) return [];
-    return [...this.end(), this.start(block, { type: block.type })];
+  /** Whether a call is not whole yet. */
+  private get isCalling(): boolean {
+    const { open, waiting } = this;
+    const calls = [...waiting.values()].map(({ arguments: json }) => json);
+    if (open?.type === 'tool_use') calls.push(open.json);
+    return !calls.every(isWhole);
+  }
+
+  private say(block: Prose, delta: BlockDelta): StreamEvent[] {
+    if (this.waitingProse.length > 0 || this.isCalling) {
+      this.waitingProse.push(() => this.say(block, delta));
+      return [];
+    }
+    const before = this.open?.type === block.type ? [] : this.enter(block);
+    return [...before, this.delta(delta)];
+  }
+
+  private sayWaiting(): StreamEvent[] {
+    const waiting = this.waitingProse;
+    this.waitingProse = [];
+    return waiting.flatMap((say) => say());
+  }
+
+  private enter(block: Prose): StreamEvent[] {
+    return [...this.endCalls(), this.start(block, { type: block.type })];
+  }
+
+  /** Closes what is open, and has the calls that waited. */
+  private endCalls(): StreamEvent[] {
+    const closed = this.close();
+    return [...closed, ...[...this.waiting.values()].flatMap((call) => this.wholeCall(call))];
   }
 
   private wholeCall(call: ToolCallDelta): StreamEvent[] {

@@ -1,4 +1,5 @@
 import type { Usage } from '../../runs/entry.js';
+import { tokensOf } from '../../runs/run-record.js';
 
 export type ContentBlock =
   | { type: 'text'; text: string }
@@ -53,11 +54,11 @@ export type StreamEvent =
 
 /** @param usage none where nothing is known yet */
 export function messageUsage(usage: Usage | null): MessageUsage {
-  const cached = usage?.prompt_tokens_details?.cached_tokens ?? 0;
+  const { prompt_tokens, cached_tokens, completion_tokens } = tokensOf(usage);
   return {
-    input_tokens: (usage?.prompt_tokens ?? 0) - cached,
+    input_tokens: Math.max(0, prompt_tokens - cached_tokens),
     cache_creation_input_tokens: 0,
-    cache_read_input_tokens: cached,
-    output_tokens: usage?.completion_tokens ?? 0,
+    cache_read_input_tokens: cached_tokens,
+    output_tokens: completion_tokens,
   };
 }

@@ -50,5 +50,5 @@ function endOf(entry: Entry & Terminal, includeUsage: boolean): string[] {
 }
 
 function usageChunk({ usageChunk, data }: Entry & { type: 'done' }): string {
-  return JSON.stringify({ ...usageChunk!, usage: countsOf(data.usage!) });
+  return JSON.stringify({ ...usageChunk!, usage: data.usage && countsOf(data.usage) });
 }

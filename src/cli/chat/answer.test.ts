@@ -45,6 +45,20 @@ describe(Answer.name, () => {
     expect(types).toEqual(['start', 'done']);
   });
 
+  it('waits for an answer that takes its time, however often the connection is lost', async () => {
+    let nowMs = 0;
+    jest.spyOn(performance, 'now').mockImplementation(() => (nowMs += 20_000));
+    const heartbeat = () => events(': ping\n\n');
+    const types = await read(
+      () => events(START),
+      heartbeat,
+      heartbeat,
+      heartbeat,
+      () => events(DONE),
+    );
+    expect(types).toEqual(['start', 'done']);
+  });
+
   it.each([
     ['never finds the run again', askAgain, 'does not have the answer'],
     ['shows nothing more of it', () => events(''), 'breaks off'],

@@ -34,6 +34,7 @@ export class Answer {
   private onRunId: (id: string) => void = () => undefined;
   private lastId = '';
   private isConnected = false;
+  private lostAt?: number;
 
   /** @param notify gets a sentence when the connection is lost, and when it is back */
   constructor(
@@ -50,13 +51,10 @@ export class Answer {
    * @throws {Refusal} when the server does not give it; what `fetch` throws when there is no server
    */
   async *events(): AsyncGenerator<AnswerEvent> {
-    let lostAt: number | undefined;
     for (let attempt = 0; !this.isLeft(); attempt += 1) {
       let problem: Error | undefined;
       try {
         for await (const event of this.connect()) {
-          if (lostAt !== undefined) this.notify('Back again.');
-          lostAt = undefined;
           attempt = 0;
           this.lastId = event.id;
           yield event;
@@ -64,14 +62,10 @@ export class Answer {
         }
       } catch (error) {
         if (this.isLeft()) return;
-        if (!this.canResume(error, lostAt !== undefined)) throw error;
+        if (!this.canResume(error, this.lostAt !== undefined)) throw error;
         problem = error as Error;
       }
-      if (lostAt !== undefined && performance.now() - lostAt > GRACE_SECONDS * 1000) {
-        throw problem ?? new Error('the answer breaks off again and again');
-      }
-      if (lostAt === undefined) this.notify('The connection is lost. Resuming …');
-      lostAt ??= performance.now();
+      this.lost(problem);
       const pause = Math.min(FIRST_PAUSE_MS * 2 ** attempt, MAX_PAUSE_MS) * Math.random();
       await sleep(pause, undefined, { signal: this.leaving.signal }).catch(() => undefined);
     }
@@ -100,6 +94,21 @@ export class Answer {
     this.leaving.abort();
   }
 
+  /** @throws when it has been for longer than the server waits */
+  private lost(problem = new Error('the answer breaks off again and again')) {
+    if (this.lostAt === undefined) {
+      this.notify('The connection is lost. Resuming …');
+      this.lostAt = performance.now();
+    } else if (performance.now() - this.lostAt > GRACE_SECONDS * 1000) {
+      throw problem;
+    }
+  }
+
+  private back() {
+    if (this.lostAt !== undefined) this.notify('Back again.');
+    this.lostAt = undefined;
+  }
+
   private isLeft(): boolean {
     return this.leaving.signal.aborted;
   }
@@ -123,6 +132,7 @@ export class Answer {
       const decoder = new SseDecoder((event) => events.push(event));
       for await (const bytes of response.body ?? []) {
         silence.refresh();
+        this.back();
         decoder.push(Buffer.from(bytes as Uint8Array));
         for (const { event, id, data } of events.splice(0)) {
           yield { type: event, id, data: JSON.parse(data) as unknown } as AnswerEvent;

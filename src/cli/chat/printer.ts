@@ -1,4 +1,5 @@
 import type { RunEvent } from '../../runs/entry.js';
+import { halfAtEnd } from '../../chat/dialects/half-character.js';
 import { withoutControls } from '../controls.js';
 import type { AnswerEvent } from './answer.js';
 
@@ -58,7 +59,7 @@ export class TextPrinter implements Printer {
 
   private write(kind: 'text' | 'aside', content: string) {
     let text = this.half + (this.isTerminal ? withoutControls(content) : content);
-    [this.half] = /[\ud800-\udbff]?$/.exec(text)!;
+    this.half = halfAtEnd(text);
     text = text.slice(0, text.length - this.half.length);
     if (text === '') return;
     if (this.last !== undefined && this.last !== kind) this.output.write('\n\n');

@@ -93,7 +93,8 @@ export function refusalFields(body: string): RefusalFields | undefined {
   };
 }
 
-function parseJson(text: string): unknown {
+/** @returns undefined where it is none */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

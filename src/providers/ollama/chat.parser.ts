@@ -6,7 +6,7 @@ import { ChatError } from '../../errors/chat-error.js';
 import type { Frame } from '../chat-provider.js';
 import type { Delta } from '../chunk.js';
 import type { LineParser } from '../http/stream-lines.js';
-import { wordsOf } from '../http/upstream-error.js';
+import { parseJson, wordsOf } from '../http/upstream-error.js';
 
 const toolCall = z.object({
   id: z.string().nullish(),
@@ -89,14 +89,6 @@ function parseLine(text: string): ChatLine {
     throw new ChatError('provider_error', wordsOf(error) ?? 'The provider reported an error.');
   }
   return line.data;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** @param toolCallsBefore how many tool calls earlier lines had */

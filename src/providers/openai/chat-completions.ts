@@ -22,6 +22,8 @@ interface Head {
   headers: Record<string, string>;
   /** What they are authenticated with. */
   key: string | null;
+  /** Whether the server refuses `stream_options`, as Azure's old versions do. */
+  refusesOptions?: boolean;
 }
 
 type SendOptions = Pick<UpstreamRequest, 'demand' | 'connectMs' | 'observer'>;
@@ -32,8 +34,6 @@ type SendOptions = Pick<UpstreamRequest, 'demand' | 'connectMs' | 'observer'>;
  * to send a request, such as what it would log, costs more than sending it.
  */
 export class ChatCompletions {
-  /** Models whose server refuses `stream_options`, as Azure's old versions do. */
-  private readonly withoutStreamOptions = new Set<string>();
   private readonly heads = new Map<string, Promise<Head>>();
 
   /** @param tokens gives the client's key for each request, where it is one that ages */
@@ -64,7 +64,7 @@ export class ChatCompletions {
     head: Head,
     request: ChatRequest,
     options: SendOptions,
-    asksUsage = !this.withoutStreamOptions.has(head.model),
+    asksUsage = !head.refusesOptions,
   ): Promise<UpstreamResponse> {
     const { model, target, headers, key } = head;
     // Whoever asked may have left while there was something to wait for.
@@ -97,7 +97,7 @@ export class ChatCompletions {
     if (asksUsage && isAboutOptions) {
       const stream = await this.open(head, request, options, false);
       // A refusal may have repeated the request and be about something else.
-      this.withoutStreamOptions.add(model);
+      head.refusesOptions = true;
       return stream;
     }
     throw refused({
