@@ -2,7 +2,7 @@ import type { LogLevel } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Request } from 'express';
-import { Admission, isAdmitted, whenAdmitted } from './access/admission.js';
+import { Authentication, isAdmitted, whenAdmitted } from './access/authentication.js';
 import { AppModule } from './app.module.js';
 import { CONFIG, type Config } from './config/config.js';
 import { allowOrigins } from './http/cors.js';
@@ -39,8 +39,8 @@ export async function createApp(logLevels?: LogLevel[]): Promise<NestExpressAppl
   const requests = app.get(RequestTelemetry);
   app.use(requests.observe.bind(requests));
   allowOrigins(app, config);
-  const admission = app.get(Admission);
-  app.use(admission.decide.bind(admission));
+  const authentication = app.get(Authentication);
+  app.use(authentication.decide.bind(authentication));
   app.use(whenAdmitted(expectJson));
   app.useBodyParser('json', {
     limit: config.MAX_BODY_BYTES,

@@ -3,7 +3,7 @@ import { Reflector } from '@nestjs/core';
 import type { Request } from 'express';
 import { ChatError } from '../errors/chat-error.js';
 import { Access } from './access.service.js';
-import { decisionOf } from './admission.js';
+import { decisionOf } from './authentication.js';
 import { callerOf, setCaller } from './caller.js';
 import { IS_PUBLIC } from './public.decorator.js';
 import { TAKES_TICKET } from './tickets/takes-ticket.decorator.js';

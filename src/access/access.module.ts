@@ -4,7 +4,7 @@ import { HttpClient } from '../providers/http/http-client.js';
 import { REDIS, type RedisConnection } from '../redis/redis-connection.js';
 import { AccessGuard } from './access.guard.js';
 import { Access } from './access.service.js';
-import { Admission } from './admission.js';
+import { Authentication } from './authentication.js';
 import { MemoryTicketStore } from './tickets/memory.ticket-store.js';
 import { RedisTicketStore } from './tickets/redis.ticket-store.js';
 import { TICKET_STORE } from './tickets/ticket.store.js';
@@ -15,7 +15,7 @@ import { Tickets } from './tickets/tickets.service.js';
   controllers: [TicketsController],
   providers: [
     Access,
-    Admission,
+    Authentication,
     HttpClient,
     Tickets,
     {

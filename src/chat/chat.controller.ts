@@ -26,6 +26,7 @@ import {
 } from './chat-request.schema.js';
 import { ApiChatRequest, ApiQuestion, ApiStream } from './chat.openapi.js';
 import { lastEventId } from './cursor.js';
+import type { Format } from './dialects/formats.js';
 import { formatOf } from './format.js';
 import { NativeStreams, SSE_OPTIONS } from './native.streams.js';
 import { SchemaPipe } from './schema.pipe.js';
@@ -46,7 +47,7 @@ export class ChatController {
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<Observable<MessageEvent>> {
-    return this.streams.start(body, formatOf(request, format), response);
+    return this.startOrResume(() => body, formatOf(request, format), response);
   }
 
   @Sse('', SSE_OPTIONS)
@@ -54,23 +55,28 @@ export class ChatController {
   @TakesTicket()
   @ApiStream()
   @ApiQuestion()
-  async get(
+  get(
     @Query(new SchemaPipe(questionQuerySchema)) query: QuestionQuery,
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<Observable<MessageEvent>> {
-    const format = formatOf(request, query.format);
-    const cursor = lastEventId(request);
-    // EventSource reconnects after any end, also a good one: then it must not start a run.
-    if (cursor) return this.streams.resume(cursor, format, response);
-    const { q, model } = query;
-    if (q === undefined) {
+    const body = (): ChatRequestBody => {
+      const { q, model } = query;
+      if (q !== undefined) return { messages: [{ role: 'user', content: q }], model };
       throw new ChatError('invalid_request', "q: expected the user's message", { param: 'q' });
-    }
-    return this.streams.start(
-      { messages: [{ role: 'user', content: q }], model },
-      format,
-      response,
-    );
+    };
+    return this.startOrResume(body, formatOf(request, query.format), response);
+  }
+
+  /** What reconnects after any end, also a good one, as EventSource does, must not start a run. */
+  private async startOrResume(
+    body: () => ChatRequestBody,
+    format: Format,
+    response: Response,
+  ): Promise<Observable<MessageEvent>> {
+    const cursor = lastEventId(response.req);
+    return cursor
+      ? this.streams.resume(cursor, format, response)
+      : this.streams.start(body(), format, response);
   }
 }

@@ -1,6 +1,7 @@
 import { applyDecorators } from '@nestjs/common';
 import {
   ApiBody,
+  ApiHeader,
   ApiOperation,
   ApiQuery,
   ApiResponse,
@@ -61,7 +62,8 @@ export const ApiStream = () =>
 
 export const ApiChatRequest = () =>
   applyDecorators(
-    ApiOperation({ summary: 'Start a run and view it' }),
+    ApiOperation({ summary: 'Start a run and view it; after a cursor, view that run again' }),
+    ApiHeader({ name: 'Last-Event-ID', required: false, description: '`<run>:<number>`' }),
     ApiBody({ schema: chatRequest, examples: { text: { value: EXAMPLE } } }),
   );
 

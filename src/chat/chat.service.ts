@@ -74,7 +74,7 @@ export class ChatService {
    *   a cursor that is ahead of the run
    */
   async resume(
-    { runId, seq }: Cursor,
+    { runId, seq, frames }: Cursor,
     response: Response,
     expectFit: (run: Run) => void,
   ): Promise<Viewer | undefined> {
@@ -86,7 +86,9 @@ export class ChatService {
     if (place === 'ahead') {
       throw new ChatError('invalid_request', `The run has no event ${seq} yet.`);
     }
-    return place === 'end' ? undefined : this.admit(this.view(run, response, seq), response);
+    return place === 'end'
+      ? undefined
+      : this.admit(this.view(run, response, seq, frames), response);
   }
 
   /**
@@ -101,11 +103,11 @@ export class ChatService {
   }
 
   /** @throws {ChatError} `resume_gap` */
-  private view(run: Run, response: Response, seq = 0): Viewer {
+  private view(run: Run, response: Response, seq?: number, frames?: number): Viewer {
     if (!run.isKept) throw new ChatError('resume_gap', "The run's events are no longer kept.");
     const { timeouts } = this.router.resolve(run.model ?? undefined);
     const options = { heartbeatMs: this.config.HEARTBEAT_MS, writeTimeoutMs: timeouts.write };
-    const viewer = new Viewer(run, response, options, seq);
+    const viewer = new Viewer(run, response, options, seq, frames);
     this.metrics.viewers.inc();
     viewer.onReleased(() => this.metrics.viewers.dec());
     return viewer;

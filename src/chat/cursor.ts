@@ -5,10 +5,13 @@ import { ChatError } from '../errors/chat-error.js';
 export interface Cursor {
   runId: string;
   seq: number;
+  /** How many frames were seen of the next entry, where it has more than one. */
+  frames?: number;
 }
 
 /** Fewer digits than would lose precision. */
 const SEQ = /^\d{1,15}$/;
+const PLACE = /^(\d{1,15})(?:\.(\d{1,15}))?$/;
 
 /**
  * The cursor that EventSource sends when it reconnects.
@@ -17,11 +20,12 @@ const SEQ = /^\d{1,15}$/;
 export function lastEventId(request: Request): Cursor | undefined {
   const id = request.get('Last-Event-ID');
   if (!id) return undefined;
-  const [runId = '', seq = '', ...rest] = id.split(':');
-  if (!runId.startsWith('run_') || !SEQ.test(seq) || rest.length > 0) {
+  const [runId = '', place = '', ...rest] = id.split(':');
+  const [, seq, frames = '0'] = PLACE.exec(place) ?? [];
+  if (!runId.startsWith('run_') || seq === undefined || rest.length > 0) {
     throw invalid('Last-Event-ID', 'expected <run>:<number>');
   }
-  return { runId, seq: Number(seq) };
+  return { runId, seq: Number(seq), frames: Number(frames) };
 }
 
 /** @throws {ChatError} `invalid_request` */

@@ -43,11 +43,13 @@ export class Viewer {
   private dismissal?: Terminal;
   private wroteAt = performance.now();
 
+  /** @param framesSeen of the first entry after the cursor, how many frames the client has */
   constructor(
     readonly run: Run,
     private readonly response: Response,
     private readonly options: ViewerOptions,
     private cursor = 0,
+    readonly framesSeen = 0,
   ) {
     this.batches = new Observable((subscriber) => this.pump(subscriber));
     this.holding.add(onClientGone(response, () => this.release()));

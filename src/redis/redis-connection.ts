@@ -34,6 +34,8 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
   /** What waits for Redis to be told that a channel is followed, or no longer. */
   private readonly waiting = new Set<() => void>();
   private upSince?: number;
+  /** Whether it was said that Redis is away. */
+  private isKnownAway = false;
   private isSilent = false;
   private hasBroken = false;
   private watching?: NodeJS.Timeout;
@@ -51,9 +53,9 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
     this.client = createRedisClient(url);
     this.subscriber = this.client.duplicate();
     for (const client of [this.client, this.subscriber]) {
-      client.on('error', () => {
+      client.on('error', (error) => {
         this.hasBroken = true;
-        this.down();
+        this.down(error);
       });
     }
   }
@@ -153,8 +155,8 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
     try {
       await within(PROBE_TIMEOUT_MS, Promise.all(probes));
       this.up();
-    } catch {
-      this.down();
+    } catch (error) {
+      this.down(error);
       // Nothing more is sent into the silence, or the sockets would not time out.
       this.isSilent = true;
       await Promise.allSettled(probes);
@@ -167,14 +169,18 @@ export class RedisConnection implements OnModuleInit, OnApplicationShutdown {
   private up() {
     if (this.isUp || this.isClosed) return;
     this.logger.log('connected');
+    this.isKnownAway = false;
     this.upSince = performance.now();
     for (const tell of this.waiting) tell();
     this.ups.next();
   }
 
-  private down() {
-    if (!this.isUp) return;
-    this.logger.warn('away: runs go on, and can be resumed on their own instance alone');
+  private down(error: unknown) {
+    if (this.isKnownAway || this.isClosed) return;
+    this.isKnownAway = true;
+    const { code, message } = error as NodeJS.ErrnoException;
+    const what = 'runs go on, and can be resumed on their own instance alone';
+    this.logger.warn(`away (${code ?? message}): ${what}`);
     this.upSince = undefined;
     this.hasBroken = true;
   }

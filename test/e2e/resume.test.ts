@@ -164,12 +164,33 @@ describeStores('resume', (store) => {
       }
     });
 
+    it.each(['openai', 'anthropic'])(
+      '%s: what follows any frame is what the whole stream had after it',
+      async (format) => {
+        for (const model of ['tools', 'text', 'length']) {
+          const { id } = await finishedRun(model);
+          const whole = view(cluster.there.port, id, { query: `format=${format}` });
+          expect(await whole.ended).toBe('complete');
+          const frames = whole.text().split(/(?<=\n\n)/);
+          const ids = frames.map((frame) => /^id: (.*)$/m.exec(frame)![1]!);
+          expect(new Set(ids).size).toBe(frames.length);
+          for (const [at, lastId] of ids.slice(0, -1).entries()) {
+            const path = `/v1/runs/${id}/events?format=${format}`;
+            const headers = { 'last-event-id': lastId };
+            const call = open({ port: cluster.there.port, path, headers });
+            await call.ended;
+            expect([lastId, call.text()]).toEqual([lastId, frames.slice(at + 1).join('')]);
+          }
+        }
+      },
+    );
+
     it('openai: the chunks after any event are those of the whole stream', async () => {
       const { id, length } = await finishedRun('tools');
       const whole = view(cluster.there.port, id, { query: 'format=openai' });
       expect(await whole.ended).toBe('complete');
       let longest = whole.text();
-      expect(longest).toMatch(/^data: \{.*data: \[DONE\]\n\n$/s);
+      expect(longest).toMatch(/^id: run_\w+:1\.1\ndata: \{.*data: \[DONE\]\n\n$/s);
       for (let after = 1; after < length; after += 1) {
         const query = `format=openai&starting_after=${after}`;
         const call = view(cluster.there.port, id, { query });
@@ -293,6 +314,17 @@ describeStores('resume', (store) => {
       expect(upstream.requests).toHaveLength(1);
     });
 
+    it('resume through POST /v1/chat/stream, whose clients repeat the request', async () => {
+      const { id, length } = await finishedRun('text');
+      const again = (after: number) =>
+        ask(cluster.there.port, 'text', { headers: { 'last-event-id': `${id}:${after}` } });
+      const call = again(3);
+      expect(await call.ended).toBe('complete');
+      expect(eventsOf(call).map(seqOf)).toEqual(upTo(length).slice(3));
+      expect(await again(length).status).toBe(204);
+      expect(upstream.requests).toHaveLength(1);
+    });
+
     it('start after a number given in the query; a Last-Event-ID is newer', async () => {
       const { id, length } = await finishedRun('text');
       const query = 'starting_after=4';
@@ -367,8 +399,9 @@ describeStores('resume', (store) => {
       'run_7f:',
       'run_7f:x',
       'run_7f:1:2',
+      'run_7f:1.',
+      'run_7f:1.2.3',
       'run_7f:-1',
-      'run_7f:1.5',
       'run_7f:1e3',
       'run_7f:0x10',
       'run_7f: 1',

@@ -116,6 +116,19 @@ describeRedis('Redis', () => {
   });
   afterAll(() => upstream.close());
 
+  it('should be said to be away also where it never was there, and why', async () => {
+    const instance = await startInstance({ DEMO: 'on', REDIS_URL: 'redis://127.0.0.1:1' });
+    closing.push(() => instance.kill());
+    await sleep(1_000);
+    const said = instance.log().filter(({ context }) => context === 'Redis');
+    expect(said).toEqual([
+      expect.objectContaining({
+        level: 'warn',
+        msg: expect.stringContaining('ECONNREFUSED') as string,
+      }),
+    ]);
+  });
+
   it('should be missed by no live stream when it is stopped, restarted empty and paused', async () => {
     isOver = false;
     upstream.script('clock', clock);

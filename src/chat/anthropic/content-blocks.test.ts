@@ -5,22 +5,22 @@ import type { StreamEvent } from './message.js';
 /** What blocks there are and what is in each, as a client that knows one open block reads them. */
 function read(events: StreamEvent[]): string[] {
   const blocks: string[] = [];
-  let open: number | undefined;
+  let open = -1;
   for (const event of events) {
     if (event.type === 'content_block_start') {
-      expect(open).toBeUndefined();
+      expect(open).toBe(-1);
       open = event.index;
       const { content_block: block } = event;
       blocks[open] = block.type === 'tool_use' ? `${block.id} ${block.name} ` : `${block.type} `;
     } else if (event.type === 'content_block_delta') {
       expect(event.index).toBe(open);
-      blocks[open!] += Object.values(event.delta)[1];
+      blocks[open] = blocks[open]! + Object.values(event.delta)[1];
     } else if (event.type === 'content_block_stop') {
       expect(event.index).toBe(open);
-      open = undefined;
+      open = -1;
     }
   }
-  expect(open).toBeUndefined();
+  expect(open).toBe(-1);
   return blocks;
 }
 

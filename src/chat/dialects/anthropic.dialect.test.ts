@@ -214,13 +214,13 @@ data: {"type":"message_stop"}
     ]);
   });
 
-  it('gives an id to the last event of each entry that has any', () => {
+  it('gives each event an id, which after the last of an entry is that of the entry', () => {
     const calls = [call(0, '', { id: 'a', name: 'f' }), call(1, '{}', { id: 'b', name: 'g' })];
     const frames = encoded([say('a'), ...calls, done('tool_calls')], true);
     const ids = frames.map((event) => /^id: (.*)$/m.exec(event)?.[1]);
     expect(ids).toEqual([
-      ...[undefined, 'run_7f:2', undefined, 'run_7f:3'],
-      ...[undefined, undefined, undefined, undefined, undefined, 'run_7f:5'],
+      ...['run_7f:1.1', 'run_7f:2', 'run_7f:2.1', 'run_7f:3'],
+      ...['run_7f:4.1', 'run_7f:4.2', 'run_7f:4.3', 'run_7f:4.4', 'run_7f:4.5', 'run_7f:5'],
     ]);
     expect(frames[1]).toBe(`id: run_7f:2\n${text(0, 'a')}`);
   });

@@ -1,5 +1,5 @@
 import { MessageEvents } from '../anthropic/message-events.js';
-import { eventId, type WrittenDialect } from './dialect.js';
+import { identified, type WrittenDialect } from './dialect.js';
 import type { FormatOptions } from './formats.js';
 
 /** Anthropic's stream of a message: named events, a ping where there is nothing else to say. */
@@ -10,11 +10,10 @@ export function anthropicDialect({ isResumable }: FormatOptions): WrittenDialect
     open: (run) => {
       const events = new MessageEvents(run);
       return {
-        encode: (entry) => {
+        encode: (entry, framesSeen) => {
           const frames = events.of(entry).map(frameOf);
-          // Only the last: a client that has half of an entry gets all of it again.
-          const id = isResumable ? `id: ${eventId(run, entry)}\n` : '';
-          return frames.map((frame, at) => (at === frames.length - 1 ? id : '') + frame).join('');
+          const sent = isResumable ? identified(frames, run, entry) : frames;
+          return sent.slice(framesSeen).join('');
         },
         heartbeat: frameOf({ type: 'ping' }),
       };

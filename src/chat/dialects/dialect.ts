@@ -12,8 +12,9 @@ export interface Encoder {
   /**
    * An entry's bytes; those of the terminal entry are the last. Gets every entry of the run from
    * the first, also those before a cursor, of which the bytes are not sent.
+   * @param framesSeen frames at its beginning to leave out, in forms that number them
    */
-  encode(entry: Entry): string;
+  encode(entry: Entry, framesSeen?: number): string;
   /** What is sent in a silence; nothing where the form has no room for it. */
   readonly heartbeat: string;
 }
@@ -31,4 +32,17 @@ export interface WrittenDialect {
 /** The id of an event: the run and the entry's number. */
 export function eventId(run: Run, { seq }: Entry): string {
   return `${run.id}:${seq}`;
+}
+
+/**
+ * The frames of an entry, each with its id. The last one's is the entry's; up to there it is the id of the
+ * entry before, and how many frames came after it.
+ */
+export function identified(frames: readonly string[], run: Run, entry: Entry): string[] {
+  const { seq } = entry;
+  return frames.map((frame, at) => {
+    const isLast = at === frames.length - 1;
+    const id = isLast ? eventId(run, entry) : `${run.id}:${seq - 1}.${at + 1}`;
+    return `id: ${id}\n${frame}`;
+  });
 }

@@ -1,7 +1,7 @@
 import { cancelled } from '../../errors/chat-error.js';
 import { countsOf, isTerminal, type Entry, type Terminal } from '../../runs/entry.js';
 import type { Run } from '../../runs/run.js';
-import { eventId, type WrittenDialect } from './dialect.js';
+import { identified, type WrittenDialect } from './dialect.js';
 
 export interface OpenAIStreamOptions {
   /** Whether the client asked for the chunk with the usage. */
@@ -16,25 +16,31 @@ export function openaiDialect(options: OpenAIStreamOptions): WrittenDialect {
     headers: { 'Content-Type': 'text/event-stream; charset=utf-8' },
     onFailure: 'tell',
     open: (run) => ({
-      encode: (entry) => encode(entry, run, options),
+      encode: (entry, framesSeen) => encode(entry, run, options, framesSeen),
       // openai-python takes a blank line for the end of an event, and its lack of data for JSON.
       heartbeat: ': ping\n',
     }),
   };
 }
 
-function encode(entry: Entry, run: Run, { includeUsage, isResumable }: OpenAIStreamOptions) {
-  const frames = isTerminal(entry) ? framesOf(entry, includeUsage) : (entry.chunks ?? []);
-  const last = frames.length - 1;
+function encode(
+  entry: Entry,
+  run: Run,
+  { includeUsage, isResumable }: OpenAIStreamOptions,
+  framesSeen?: number,
+): string {
+  const chunks = isTerminal(entry) ? chunksOf(entry, includeUsage) : (entry.chunks ?? []);
+  if (isResumable) return identified(chunks.map(frameOf), run, entry).slice(framesSeen).join('');
   let text = '';
-  for (let at = 0; at <= last; at++) {
-    if (isResumable && at === last) text += `id: ${eventId(run, entry)}\n`;
-    text += `data: ${frames[at]}\n\n`;
-  }
+  for (const chunk of chunks) text += frameOf(chunk);
   return text;
 }
 
-function framesOf(entry: Entry & Terminal, includeUsage: boolean): string[] {
+function frameOf(chunk: string): string {
+  return `data: ${chunk}\n\n`;
+}
+
+function chunksOf(entry: Entry & Terminal, includeUsage: boolean): string[] {
   return [...(entry.chunks ?? []), ...endOf(entry, includeUsage)];
 }
 

@@ -69,6 +69,20 @@ describe(DemoProvider.name, () => {
     return played;
   }
 
+  it.each([
+    ['max_completion_tokens', { max_completion_tokens: 3, max_tokens: 9 }],
+    ['max_tokens', { max_completion_tokens: null, max_tokens: 3 }],
+  ])('has no more tokens than %s', (_name, limits) => {
+    const { chunks, completed, deltas, finishReasons } = playToTheEnd('long', {
+      ...ask('hi'),
+      ...limits,
+    });
+    expect(completed).toBe(true);
+    expect(deltas.filter(({ content }) => content)).toHaveLength(3);
+    expect(finishReasons).toEqual(['length']);
+    expect(chunks.at(-1)!.usage).toMatchObject({ completion_tokens: 3 });
+  });
+
   it('is the same from the first frame to the last, with the role first and usage last', () => {
     const { chunks, completed, deltas, finishReasons } = playToTheEnd('answer');
     expect(completed).toBe(true);

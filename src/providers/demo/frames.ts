@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { concatMap, defer, type Observable, type OperatorFunction } from 'rxjs';
+import { concatMap, defer, map, takeWhile, type Observable, type OperatorFunction } from 'rxjs';
 import type { ChatRequest, Frame } from '../chat-provider.js';
 import type { Delta } from '../chunk.js';
 import { textOf } from './conversation.js';
@@ -7,8 +7,14 @@ import type { Step } from './steps.js';
 
 const CHARACTERS_PER_TOKEN = 4;
 
-/** A model's steps as OpenAI's chunks: the role before the first, usage after the finish reason. */
-export function asFrames(model: string, { messages }: ChatRequest): OperatorFunction<Step, Frame> {
+/**
+ * A model's steps as OpenAI's chunks, up to the most tokens that are asked for: the role before the
+ * first, usage after the finish reason.
+ */
+export function asFrames(model: string, request: ChatRequest): OperatorFunction<Step, Frame> {
+  const { messages, max_completion_tokens, max_tokens } = request;
+  const limits = [max_completion_tokens, max_tokens];
+  const limit = limits.find((each) => typeof each === 'number') ?? Infinity;
   return (steps): Observable<Frame> =>
     defer(() => {
       const head = {
@@ -23,6 +29,8 @@ export function asFrames(model: string, { messages }: ChatRequest): OperatorFunc
 
       let tokens = 0;
       return steps.pipe(
+        map((step, index) => (index < limit ? step : ({ finish: 'length' } as const))),
+        takeWhile((step) => 'delta' in step, true),
         concatMap((step, index) => {
           const before = index === 0 ? [frame({ role: 'assistant', content: '' })] : [];
           if ('delta' in step) {

@@ -14,7 +14,7 @@ import type { Delta } from '../chunk.js';
 import { tokensOf } from './tokens.js';
 
 /** What a demo model does next: it sends a token or says why it ends. */
-export type Step = { delta: Delta } | { finish: 'stop' | 'tool_calls' };
+export type Step = { delta: Delta } | { finish: 'stop' | 'tool_calls' | 'length' };
 
 export interface ToolCall {
   name: string;

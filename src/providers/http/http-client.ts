@@ -26,7 +26,7 @@ export interface UpstreamRequest {
 
 /**
  * HTTP/1.1 to the providers, over keep-alive connections and through the proxy that `HTTPS_PROXY`,
- * `HTTP_PROXY` and `NO_PROXY` name. It follows no redirect, decodes nothing and has one deadline, for
+ * `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name. It follows no redirect, decodes nothing and has one deadline, for
  * connecting: the others are routing's.
  */
 @Injectable()

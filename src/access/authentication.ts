@@ -21,7 +21,7 @@ const decisions = new WeakMap<Request, Decision>();
  * memory. What comes of it is the guard's to say, which knows the routes that are open.
  */
 @Injectable()
-export class Admission {
+export class Authentication {
   constructor(private readonly access: Access) {}
 
   /** Middleware. */
