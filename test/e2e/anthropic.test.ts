@@ -189,6 +189,20 @@ describe('a failure before the first byte', () => {
       () => send({ max_tokens: 100, messages }),
     ],
     [
+      'a message of nothing',
+      400,
+      'invalid_request_error',
+      'invalid_request',
+      () => send({ ...good, messages: [{ role: 'user', content: [] }] }),
+    ],
+    [
+      'the choice of a tool without a name',
+      400,
+      'invalid_request_error',
+      'invalid_request',
+      () => send({ ...good, tool_choice: { type: 'tool' } }),
+    ],
+    [
       'what is not JSON',
       400,
       'invalid_request_error',

@@ -2,8 +2,10 @@ import { z } from 'zod';
 import { MAX_MESSAGES, modelSchema } from '../chat-request.schema.js';
 import { assistantBlocks, textBlocks, userBlocks } from './content-blocks.schema.js';
 
+const shown = userBlocks.refine((content) => content.length > 0, { error: 'must not be empty' });
+
 const message = z.discriminatedUnion('role', [
-  z.object({ role: z.literal('user'), content: userBlocks }),
+  z.object({ role: z.literal('user'), content: shown }),
   z.object({ role: z.literal('assistant'), content: assistantBlocks }),
   z.object({ role: z.literal('system'), content: textBlocks }),
 ]);
@@ -19,11 +21,16 @@ const tool = z.object({
   strict: z.boolean().nullish(),
 });
 
-const toolChoice = z.object({
-  type: z.enum(['auto', 'any', 'tool', 'none']),
-  name: z.string().nullish(),
-  disable_parallel_tool_use: z.boolean().nullish(),
-});
+const toolChoice = z
+  .object({
+    type: z.enum(['auto', 'any', 'tool', 'none']),
+    name: z.string().nullish(),
+    disable_parallel_tool_use: z.boolean().nullish(),
+  })
+  .refine(({ type, name }) => type !== 'tool' || name, {
+    error: 'expected the name of a tool',
+    path: ['name'],
+  });
 
 const outputFormat = z.object({ type: z.literal('json_schema'), schema: z.looseObject({}) });
 
