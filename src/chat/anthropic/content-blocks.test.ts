@@ -14,7 +14,7 @@ function read(events: StreamEvent[]): string[] {
       blocks[open] = block.type === 'tool_use' ? `${block.id} ${block.name} ` : `${block.type} `;
     } else if (event.type === 'content_block_delta') {
       expect(event.index).toBe(open);
-      blocks[open] = blocks[open]! + Object.values(event.delta)[1];
+      blocks[open] = [blocks[open], Object.values(event.delta)[1]].join('');
     } else if (event.type === 'content_block_stop') {
       expect(event.index).toBe(open);
       open = -1;
