@@ -168,6 +168,9 @@ export class Viewer {
     response.setTimeout(options.writeTimeoutMs, () => {
       if (response.writableLength > 0) response.destroy();
     });
+    // It is the socket's, and would hold for a pipelined response that has yet to come. First of all, as
+    // Node sets it anew then for an idle connection.
+    response.prependOnceListener('finish', () => response.socket?.setTimeout(0));
   }
 
   private nextBatch(): readonly Entry[] {

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
 import { connect, type Server } from 'node:net';
+import { text as read } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -493,6 +494,34 @@ describe('a reader that is slow', () => {
     await eventually(async () => expect(await connections()).toBe(0), 4 * WRITE_TIMEOUT_MS);
     await call.resume();
     expect(['truncated', 'reset']).toContain(await call.ended);
+  });
+
+  it('is not dropped for an answer behind its stream that is yet to come', async () => {
+    upstream.script('late', async (exchange) => {
+      await delay(1.5 * WRITE_TIMEOUT_MS);
+      exchange.role();
+      await exchange.tokens(TEXT_TOKENS);
+      exchange.complete();
+    });
+    const socket = connect(app.port, '127.0.0.1');
+    const post = (model: string, isStream: boolean, connection: string) => {
+      const body = JSON.stringify({ model, stream: isStream, messages });
+      const head = [
+        'POST /v1/chat/completions HTTP/1.1',
+        'Host: localhost',
+        'Content-Type: application/json',
+        `Content-Length: ${body.length}`,
+        `Connection: ${connection}`,
+      ];
+      socket.write(`${head.join('\r\n')}\r\n\r\n${body}`);
+    };
+
+    post('text', true, 'keep-alive');
+    post('late', false, 'close');
+
+    const answers = await read(socket);
+    expect(answers).toContain('data: [DONE]');
+    expect(answers).toContain('"object":"chat.completion"');
   });
 
   it('is dropped while another viewer of its provider gets everything', async () => {
