@@ -131,6 +131,33 @@ describeWith('chromium', 'what the playground tells of failures', () => {
     await other.close();
   });
 
+  it('takes Enter in a dialog as its primary button, and Cancel as nothing', async () => {
+    const { page } = sut;
+    const key = page.locator('#key');
+    const keyIs = () => page.evaluate(() => sessionStorage.getItem('sluice.key'));
+    const reopen = async () => {
+      await page.locator('#key-dialog').waitFor({ state: 'hidden' });
+      await page.click('#open-key');
+    };
+    await page.click('#open-key');
+    await key.fill('by-enter');
+    await key.press('Enter');
+    await reopen();
+    expect(await keyIs()).toBe('by-enter');
+    await key.fill('never-mind');
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await reopen();
+    expect([await key.inputValue(), await keyIs()]).toEqual(['by-enter', 'by-enter']);
+    await page.keyboard.press('Escape');
+
+    await page.click('#open-settings');
+    const policy = page.getByLabel('It is written to its end');
+    await policy.check();
+    await policy.press('Enter');
+    await page.locator('#settings-dialog').waitFor({ state: 'hidden' });
+    expect(await page.evaluate(() => localStorage.getItem('sluice.policy'))).toBe('continue');
+  });
+
   it('asks for a key where one is needed, and for another when it is wrong', async () => {
     const locked = await startApp({ API_KEYS: 'me:secret' });
     const other = await Playground.open(browser, locked.url);

@@ -1,5 +1,10 @@
 import { byId } from './dom.js';
 
+// They submit nothing: Enter in a field presses the first button that does.
+for (const button of document.querySelectorAll('dialog .cancel')) {
+  button.addEventListener('click', () => button.closest('dialog')?.close());
+}
+
 /**
  * Shows a dialog and waits for its end.
  * @param {string} id
