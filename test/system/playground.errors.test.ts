@@ -170,7 +170,7 @@ describeWith('chromium', 'what the playground tells of failures', () => {
     await use('schlüssel');
     expect(await dialog.isVisible()).toBe(true);
     await use('wrong');
-    await dialog.getByText('This server answers only with an API key.').waitFor();
+    await dialog.getByText('This server did not accept the key that was entered.').waitFor();
     await use('secret');
     await other.ask('demo/echo', 'with a key');
     expect((await other.ended()).text).toBe('with a key');
@@ -182,13 +182,44 @@ describeWith('chromium', 'what the playground tells of failures', () => {
     await other.page.evaluate(() => sessionStorage.removeItem('sluice.key'));
     await other.page.fill('#message', 'without');
     await other.page.press('#message', 'Enter');
-    await dialog.getByText('This server answers only with a valid API key.').waitFor();
+    await dialog.getByText('This server answers only with an API key.').waitFor();
     await dialog.getByLabel('Keep it in this browser').check();
     await use('secret');
+    await other.page.locator('.markdown', { hasText: 'without' }).waitFor();
     await other.page.reload();
     await other.page.locator('#model option[value="demo/echo"]').waitFor({ state: 'attached' });
     expect(await dialog.isVisible()).toBe(false);
 
+    expect(other.problems).toEqual([]);
+    await other.close();
+    await locked.close();
+  });
+
+  it('asks again what was refused, as soon as it has a key that is right', async () => {
+    const locked = await startApp({ API_KEYS: 'me:secret' });
+    const other = await Playground.open(browser, locked.url);
+    const dialog = other.page.locator('#key-dialog');
+    const enter = async (key: string) => {
+      await dialog.getByLabel('Key', { exact: true }).fill(key);
+      await other.page.keyboard.press('Enter');
+    };
+    await dialog.waitFor();
+    await other.page.keyboard.press('Escape');
+    await other.page.fill('#message', 'hello');
+    await other.page.press('#message', 'Enter');
+    await dialog.waitFor();
+    await other.page.keyboard.press('Escape');
+    await other.page.getByRole('button', { name: 'Ask again' }).click();
+    await dialog.waitFor();
+    await enter('wrong');
+    await dialog.getByText('did not accept').waitFor();
+    await enter('secret');
+    await other.page.waitForFunction(() => document.querySelector('.failure') === null);
+    expect((await other.ended()).status).toBe('done');
+    expect(await other.page.locator('.question p').allInnerTexts()).toEqual(['hello']);
+
+    await other.page.click('#open-key');
+    await dialog.getByText('Needed only where').waitFor();
     expect(other.problems).toEqual([]);
     await other.close();
     await locked.close();

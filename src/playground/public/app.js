@@ -38,7 +38,11 @@ const status = byId('status', HTMLElement);
 const composer = new Composer();
 const figures = new FiguresView();
 const codeDialog = new CodeDialog();
-const thread = new ThreadView({ onAgain: again, onEdit: edit, onKey: () => void enterKey() });
+const thread = new ThreadView({
+  onAgain: again,
+  onEdit: edit,
+  onKey: (turn) => void enterKeyFor(turn),
+});
 const sidebar = new SidebarView({ onOpen: open, onRename: rename, onDelete: remove });
 
 /** @param {string} text read out to whoever can't see it */
@@ -156,6 +160,7 @@ function answer(conversation, turn) {
 function end(answering) {
   const {
     conversation,
+    turn,
     answer: { status: how, failure, figures: measured },
   } = answering;
   if (answerings.get(conversation.id) === answering) answerings.delete(conversation.id);
@@ -169,8 +174,7 @@ function end(answering) {
   if (!failure) return;
   const { title, advice } = wordsFor(failure.code);
   announce(`${title}. ${advice}`);
-  if (failure.code === 'invalid_api_key')
-    void enterKey('This server answers only with a valid API key.');
+  if (failure.code === 'invalid_api_key') void enterKeyFor(turn, whyKey());
 }
 
 function stop() {
@@ -216,23 +220,46 @@ function setModel() {
   preferences.model = composer.model;
 }
 
-/** @param {string} [reason] */
+/**
+ * Asks for a key until the server takes it, or nobody enters one.
+ * @param {string} [reason]
+ * @returns {Promise<boolean>} whether the server takes it
+ */
 async function enterKey(reason) {
-  if (await askForKey(preferences, reason)) await loadModels();
+  return (await askForKey(preferences, reason)) && loadModels();
 }
 
+/**
+ * Asks for a key, and with that again what was refused without it.
+ * @param {Turn} turn
+ * @param {string} [reason]
+ */
+async function enterKeyFor(turn, reason) {
+  // What had begun is left as it came.
+  const isRefused = turn.answer.cursor.runId === '';
+  if ((await enterKey(reason)) && isRefused && current.turns.includes(turn)) again(turn);
+}
+
+function whyKey() {
+  return preferences.key === ''
+    ? 'This server answers only with an API key.'
+    : 'This server did not accept the key that was entered.';
+}
+
+/** @returns {Promise<boolean>} whether the server answered */
 async function loadModels() {
   try {
     models = await api.models();
-    composer.offer(models);
-    composer.model = current.model;
-    if (current.turns.length === 0) open(current);
   } catch (error) {
     const { title } = wordsFor(error instanceof ApiError ? error.code : 'unreachable');
     announce(title);
     if (models.length === 0) composer.offerNone();
-    if (isAboutKey(error)) await enterKey('This server answers only with an API key.');
+    return isAboutKey(error) && enterKey(whyKey());
   }
+  composer.offer(models);
+  composer.model = current.model;
+  if (current.turns.length === 0) open(current);
+  return true;
 }
 
 /** @param {unknown} error */

@@ -20,13 +20,16 @@ async function ask(id) {
 
 /**
  * @param {import('./preferences.js').Preferences} preferences
- * @param {string} [reason] why one is asked for
+ * @param {string} [reason] why one is asked for, unless the user wants to enter one
  * @returns {Promise<boolean>} whether there is another key now
  */
-export async function askForKey(preferences, reason) {
+export async function askForKey(
+  preferences,
+  reason = 'Needed only where the operator of this server handed out keys.',
+) {
   const key = byId('key', HTMLInputElement);
   const keep = byId('keep-key', HTMLInputElement);
-  if (reason) byId('key-reason', HTMLElement).textContent = reason;
+  byId('key-reason', HTMLElement).textContent = reason;
   key.value = preferences.key;
   keep.checked = preferences.isKeyKept;
   if (!(await ask('key-dialog'))) return false;

@@ -11,7 +11,7 @@ export function failureCard({ code, message, retryAt }, { onAgain, onKey }) {
   const text = h('div', {}, h('h3', {}, title), h('p', {}, advice));
   text.append(h('p', { className: 'details' }, h('code', {}, code), ` ${message}`));
   if (remedy === 'again') text.append(againButton(onAgain, retryAt));
-  if (remedy === 'key') text.append(button('Enter a key', onKey));
+  if (remedy === 'key') text.append(button('Enter a key', onKey), ' ', againButton(onAgain));
   return h('div', { className: 'failure' }, icon('warning'), text);
 }
 

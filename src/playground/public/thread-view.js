@@ -11,7 +11,7 @@ const NEAR_END = 48;
  * @typedef {object} ThreadActions
  * @property {(turn: Turn) => void} onAgain
  * @property {(turn: Turn) => void} onEdit
- * @property {() => void} onKey
+ * @property {(turn: Turn) => void} onKey
  */
 
 /** The turns of the conversation on screen; follows their end until its reader looks elsewhere. */
@@ -79,7 +79,10 @@ export class ThreadView {
   /** @param {Turn} turn */
   #append(turn) {
     const { onAgain, onEdit, onKey } = this.#actions;
-    const view = new AnswerView(turn.answer, { onAgain: () => onAgain(turn), onKey });
+    const view = new AnswerView(turn.answer, {
+      onAgain: () => onAgain(turn),
+      onKey: () => onKey(turn),
+    });
     const question = h(
       'div',
       { className: 'question' },
