@@ -9,6 +9,13 @@ const EVENTS = [
   'event: done\nid: run_1:2\ndata: {}\n\n',
 ];
 
+interface Circumstances {
+  policy?: string;
+  sentAt?: number;
+  isStopping?: boolean;
+  whenOn?: Promise<void>;
+}
+
 /** What a server answers that shows a run. */
 function events(...blocks: string[]) {
   return new Response(blocks.join(''), { headers: { 'Sluice-Run-Id': 'run_1' } });
@@ -29,6 +36,14 @@ describe(RunStream.name, () => {
 
   /** A run whose requests are answered with these, the last of them for ever. */
   function follow(...replies: (() => Reply)[]) {
+    return open({}, ...replies);
+  }
+
+  /** The same after a reload, or with its network off. */
+  function open(
+    { policy = 'continue', sentAt = 0, isStopping = false, whenOn }: Circumstances,
+    ...replies: (() => Reply)[]
+  ) {
     const asked: string[] = [];
     const types: string[] = [];
     const reply = (path: string) => {
@@ -38,19 +53,29 @@ describe(RunStream.name, () => {
       return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
     };
     const network = {
-      isOn: true,
+      isOn: whenOn === undefined,
+      whenOn: async () => {
+        await whenOn;
+        network.isOn = true;
+      },
       wait: (ms: number) => Promise.resolve((nowMs += ms)),
     };
-    const api = { network, start: () => reply('start'), events: () => reply('events') };
+    const api = {
+      network,
+      start: () => reply('start'),
+      events: () => reply('events'),
+      cancel: (runId: string) => Promise.resolve(asked.push(`cancel ${runId}`)),
+    };
     const sut = new RunStream({
       api: api as unknown as Api,
       request: { messages: [] },
-      policy: 'continue',
-      cursor: { idempotencyKey: 'key', runId: '', lastEventId: '' },
+      policy,
+      cursor: { idempotencyKey: 'key', sentAt, runId: '', lastEventId: '' },
+      isStopping,
       onEvent: ({ type }) => types.push(type),
       onConnection: () => undefined,
     });
-    return { ended: sut.follow(), asked, types };
+    return { sut, ended: sut.follow(), asked, types };
   }
 
   const cut = () => new TypeError('Failed to fetch');
@@ -88,5 +113,35 @@ describe(RunStream.name, () => {
   it('gives up on a server that never finds the run again, and says why', async () => {
     const { ended } = follow(() => events(EVENTS[0]!), askAgain);
     await expect(ended).rejects.toMatchObject({ code: 'store_unavailable' });
+  });
+
+  it('sends nothing that was stopped while the network was off', async () => {
+    let switchOn: () => void = () => undefined;
+    const whenOn = new Promise<void>((resolve) => (switchOn = resolve));
+    const { sut, ended, asked } = open({ whenOn }, () => events(...EVENTS));
+    await sut.stop();
+    switchOn();
+    await ended;
+    expect(asked).toEqual([]);
+  });
+
+  it('begins no second run where the first one was stopped with its connection', async () => {
+    const { ended, asked } = open({ policy: 'cancel' }, cut);
+    await expect(ended).rejects.toMatchObject({ code: 'cancelled' });
+    expect(asked).toEqual(['start']);
+  });
+
+  it('finds a run by its key to stop it, over a lost connection and after a reload', async () => {
+    const circumstances = { isStopping: true, sentAt: Date.now() - 60_000 };
+    const { ended, asked } = open(circumstances, cut, () => events(...EVENTS));
+    await ended;
+    expect(asked).toEqual(['start', 'start', 'cancel run_1']);
+  });
+
+  it('begins no run to stop it, when that may be forgotten by now', async () => {
+    const circumstances = { isStopping: true, sentAt: Date.now() - 600_000 };
+    const { ended, asked } = open(circumstances, () => events(...EVENTS));
+    await ended;
+    expect(asked).toEqual([]);
   });
 });

@@ -153,6 +153,44 @@ describeWith('chromium', 'the playground', () => {
     expect(generation().closedEarly).toBe(true);
   });
 
+  it('stops after a reload what was stopped before the first token', async () => {
+    await sut.ask('text_wait-1500_tokens-5000_ms-10');
+    await eventually(() => expect(upstream.requests).toHaveLength(1), 5_000);
+    await sut.page.press('#message', 'Escape');
+    await sut.page.reload();
+    await generation().closed;
+    expect(generation().closedEarly).toBe(true);
+    expect(await sut.ended()).toMatchObject({ status: 'stopped', text: '' });
+  });
+
+  it('sends nothing that was stopped while its network was off', async () => {
+    await sut.choose('text');
+    await sut.switchNetwork();
+    await sut.page.fill('#message', 'hi');
+    await sut.page.press('#message', 'Enter');
+    await sut.page.getByText('Your message is sent once it is on again.').waitFor();
+    await sut.page.press('#message', 'Escape');
+    expect((await sut.ended()).status).toBe('stopped');
+    await sut.switchNetwork();
+    await sut.ask('text', 'another');
+    expect((await sut.ended()).status).toBe('done');
+    expect(generation().body.messages!.at(-1)).toEqual({ role: 'user', content: 'another' });
+  });
+
+  it('generates once what its network was switched off for before the first token, if that stops it', async () => {
+    await sut.page.click('#open-settings');
+    await sut.page.getByLabel('It is stopped at once').check();
+    await sut.page.getByRole('button', { name: 'Use from the next answer on' }).click();
+    await sut.ask('text_wait-1500');
+    await eventually(() => expect(upstream.requests).toHaveLength(1), 5_000);
+    await sut.switchNetwork();
+    await sut.page.getByText('The server has stopped the answer').waitFor();
+    await sut.switchNetwork();
+    await sut.page.locator('.failure').getByText('before the first token').waitFor();
+    await generation().closed;
+    expect(generation().closedEarly).toBe(true);
+  });
+
   it('stops after a reload what could not be told to stop before', async () => {
     await sut.ask('text_tokens-5000_ms-10');
     await sut.until(50);

@@ -97,12 +97,13 @@ export class AnswerView {
    * @param {Answer} answer
    * @param {Answering} [answering]
    */
-  #showNotice({ status, text, reasoning, toolCalls, policy }, answering) {
+  #showNotice(answer, answering) {
+    const { status, text, reasoning, toolCalls } = answer;
     let notice = '';
     if (status === 'pending') {
       const isEmpty = text === '' && reasoning === '' && toolCalls.length === 0;
       const connection = answering?.connection ?? 'connecting';
-      if (connection === 'off') notice = `The network is off. ${whatNow(policy)}`;
+      if (connection === 'off') notice = `The network is off. ${whatNow(answer)}`;
       else if (connection === 'lost') notice = 'The connection is lost. Looking for it again…';
       else if (isEmpty) notice = 'Waiting for the first token…';
     }
@@ -145,8 +146,9 @@ function pretty(json) {
   }
 }
 
-/** @param {string} policy */
-function whatNow(policy) {
+/** @param {Answer} answer */
+function whatNow({ policy, cursor }) {
+  if (cursor.sentAt === 0) return 'Your message is sent once it is on again.';
   if (policy === 'cancel') return 'The server has stopped the answer, as you set it.';
   if (policy === 'continue') return 'The server goes on writing, and keeps it for you.';
   return 'The server goes on writing, and waits for you, for up to two minutes.';

@@ -41,7 +41,7 @@ import { randomId } from './random-id.js';
 export function newAnswer({ model, policy, system }) {
   return {
     status: 'pending',
-    cursor: { idempotencyKey: randomId(), runId: '', lastEventId: '' },
+    cursor: { idempotencyKey: randomId(), sentAt: 0, runId: '', lastEventId: '' },
     model,
     policy,
     system,

@@ -52,7 +52,6 @@ export class Answering extends EventTarget {
 
   /** Resolves when the answer has come to its end, whichever. */
   async run() {
-    this.#save();
     try {
       await this.#stream.follow();
       this.answer.isStopDue = false;
@@ -69,7 +68,7 @@ export class Answering extends EventTarget {
   stop() {
     if (this.answer.status !== 'pending') return;
     this.answer.status = 'stopped';
-    this.answer.isStopDue = this.answer.cursor.runId !== '';
+    this.answer.isStopDue = this.answer.cursor.sentAt > 0;
     this.#save();
     this.dispatchEvent(new Event('change'));
     // Where that does not reach the server, the next connection tells it, after a reload too.
@@ -96,6 +95,7 @@ export class Answering extends EventTarget {
     const isFoundAgain = connection === 'open' && this.answer.cursor.lastEventId !== '';
     if (isFoundAgain) this.answer.resumes += 1;
     this.connection = connection;
+    this.#save();
     if (connection === 'off' || connection === 'lost') this.#lose();
     if (connection === 'open' && this.#isLost) this.#find();
     this.dispatchEvent(new Event('change'));

@@ -7,6 +7,8 @@ const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8_000;
 /** When nobody was reached for so long, that is an error. */
 const GIVE_UP_MS = 300_000;
+/** For so long a key finds the run that was begun with it. Later it may begin another. */
+const KEY_FINDS_MS = 120_000;
 
 const TERMINALS = new Set(['done', 'cancelled', 'error']);
 
@@ -18,6 +20,7 @@ const TERMINALS = new Set(['done', 'cancelled', 'error']);
  *
  * @typedef {object} RunCursor what has to be kept to go on after a reload
  * @property {string} idempotencyKey
+ * @property {number} sentAt when the server was asked first, in milliseconds since 1970; 0 before
  * @property {string} runId empty until it is known
  * @property {string} lastEventId empty until one came
  *
@@ -61,6 +64,8 @@ export class RunStream {
         reachedAt = performance.now();
         failures = 0;
       }
+      if (this.#isOver()) return;
+      cursor.sentAt ||= Date.now();
       onConnection('connecting');
       /** @type {unknown} */
       let problem;
@@ -73,7 +78,7 @@ export class RunStream {
         if (!this.#canMend(error)) throw error;
         problem = error;
       }
-      if (this.#ended || (this.#isStopping && !cursor.runId)) return;
+      if (this.#ended) return;
       if (!api.network.isOn) continue;
       if (performance.now() - reachedAt > GIVE_UP_MS) {
         if (problem instanceof ApiError) throw problem;
@@ -94,6 +99,19 @@ export class RunStream {
     this.#isStopping = true;
     const { api, cursor } = this.#options;
     if (cursor.runId) await api.cancel(cursor.runId);
+  }
+
+  /**
+   * Whether there is no run to be stopped, and to ask for it would begin one.
+   * @throws {ApiError} when that is so of one that is wanted
+   */
+  #isOver() {
+    const { policy, cursor } = this.#options;
+    if (cursor.lastEventId) return false;
+    const isLost = policy === 'cancel' && cursor.sentAt > 0;
+    if (this.#isStopping) return isLost || Date.now() - cursor.sentAt > KEY_FINDS_MS;
+    if (!isLost) return false;
+    throw new ApiError('cancelled', 'The connection was lost before the first token.');
   }
 
   /**
