@@ -132,11 +132,25 @@ describe('Ctrl-C in sluice chat', () => {
   });
 
   it('stops it while the model has said nothing yet', async () => {
-    const cli = chat(['-m', 'text_tokens-2000_ms-20_wait-700', 'hi']);
-    const request = await upstream.next(({ model }) => model.endsWith('_wait-700'));
+    const cli = chat(['-m', 'text_tokens-2000_ms-20_wait-1500', 'hi']);
+    const request = await upstream.next(({ model }) => model.endsWith('_wait-1500'));
     cli.child.kill('SIGINT');
+    await eventually(() => expect(cli.err).toBe('Stopping …\n'));
+    expect(request.closedEarly).toBe(false);
     expect(await cli.exited).toBe(130);
     await eventually(() => expect(request.closedEarly).toBe(true));
+    expect(cli.out).toBe('');
+  });
+
+  it('is an interruption, though the model was faster', async () => {
+    const cli = chat(['-m', 'text_wait-700', 'hi']);
+    await upstream.next(({ model }) => model === 'text_wait-700');
+    cli.child.kill('SIGINT');
+    expect(await cli.exited).toBe(130);
+    expect([cli.out, cli.err]).toEqual([
+      '',
+      'Stopping …\nStopped, but all of the answer had been generated.\n',
+    ]);
   });
 
   it('leaves at once the second time', async () => {
@@ -146,6 +160,7 @@ describe('Ctrl-C in sluice chat', () => {
     // Two signals at once would be one.
     setTimeout(() => cli.child.kill('SIGINT'), 200);
     expect(await cli.exited).toBe(130);
+    expect(cli.err).toBe('Stopping …\nLeft. The server stops by itself within 30 seconds.\n');
   });
 
   it('does the same at SIGTERM', async () => {

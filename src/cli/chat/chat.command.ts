@@ -62,8 +62,8 @@ export async function chat(args: string[], env: NodeJS.ProcessEnv): Promise<numb
   });
   try {
     const { end, stoppedBy } = await show(answer, printer, conversation.maxTokens);
-    if (end?.type === 'done') return 0;
-    return stoppedBy === undefined ? 1 : 128 + constants.signals[stoppedBy];
+    if (stoppedBy !== undefined) return 128 + constants.signals[stoppedBy];
+    return end?.type === 'done' ? 0 : 1;
   } catch (error) {
     say(explain(error, server));
     return 1;

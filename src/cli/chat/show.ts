@@ -25,8 +25,13 @@ export async function show(answer: Answer, printer: Printer, maxTokens?: number)
   let model = '';
 
   const stop = (signal: NodeJS.Signals) => {
-    if (shown.stoppedBy !== undefined) process.exit(128 + constants.signals[signal]);
+    if (shown.stoppedBy !== undefined) {
+      say(`Left. The server stops by itself within ${GRACE_SECONDS} seconds.`);
+      process.exit(128 + constants.signals[signal]);
+    }
     shown.stoppedBy = signal as Shown['stoppedBy'];
+    // Before the first token the run has no name yet by which it could be stopped.
+    if (firstAt === undefined) say('Stopping …');
     answer.stop().catch(() => {
       say(`The server can't be told. It stops by itself after ${GRACE_SECONDS} seconds.`);
       answer.leave();
@@ -37,8 +42,9 @@ export async function show(answer: Answer, printer: Printer, maxTokens?: number)
     for await (const event of answer.events()) {
       if (event.type === 'start') ({ model } = event.data);
       else firstAt ??= performance.now();
-      if (event.type === 'message') shown.text += event.data.content;
       if (isTerminal(event)) shown.end = event;
+      else if (shown.stoppedBy !== undefined) continue;
+      if (event.type === 'message') shown.text += event.data.content;
       printer.print(event);
     }
   } finally {
@@ -46,7 +52,7 @@ export async function show(answer: Answer, printer: Printer, maxTokens?: number)
     for (const signal of SIGNALS) process.off(signal, stop);
   }
   tell(shown, maxTokens);
-  if (shown.end?.type === 'done') {
+  if (shown.end?.type === 'done' && shown.stoppedBy === undefined) {
     sayDimly(figures(model, shown.end.data.usage, askedAt, firstAt ?? askedAt));
   }
   return shown;
@@ -58,6 +64,8 @@ function tell({ end, stoppedBy }: Shown, maxTokens?: number) {
     say(`${end.data.message} (${end.data.code})${end.data.retryable ? ' Try again.' : ''}`);
   } else if (end?.type === 'cancelled') {
     say(stoppedBy ? saved(end.data.usage, maxTokens) : 'The run was stopped.');
+  } else if (end?.type === 'done' && stoppedBy) {
+    say('Stopped, but all of the answer had been generated.');
   } else if (end?.type === 'done' && end.data.finish_reason === 'length') {
     say('The answer is cut off: it has as many tokens as it may have.');
   } else if (end?.type === 'done' && end.data.finish_reason === 'content_filter') {
