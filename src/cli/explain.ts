@@ -11,7 +11,7 @@ export function explain(error: unknown, { url }: Server): string {
   }
   const cause = causeOf(error);
   if (cause === 'ECONNREFUSED') {
-    return `Nothing answers at ${url.origin}. Start a server with npm start, or say where it is with --url.`;
+    return `Nothing answers at ${url.origin}. Start a server with npm start, or give another URL.`;
   }
   if (cause === 'ENOTFOUND') return `There is no host ${url.hostname}.`;
   return `${url.origin} can't be reached (${cause || String(error)}).`;

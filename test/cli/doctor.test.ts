@@ -219,6 +219,7 @@ describe('what sluice doctor can not test', () => {
     const { code, healthy, error } = await diagnose({ url: url() });
     expect({ code, healthy }).toEqual({ code: 2, healthy: null });
     expect(error).toContain(message);
+    expect(error).not.toContain('--url');
   });
 });
 
