@@ -1,4 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { startApp, type RunningApp } from '../support/app.js';
 import { buildCli, startCli, type CliOptions } from '../support/cli.js';
 import { eventually } from '../support/eventually.js';
@@ -186,6 +189,14 @@ it('stops the generation when nobody reads on, without a word', async () => {
   expect(await cli.exited).toBe(141);
   await eventually(() => expect(requestFor('text_tokens-2000_ms-20').closedEarly).toBe(true));
   expect(cli.err).toBe('');
+});
+
+(existsSync('/dev/full') ? it : it.skip)('says that the answer can not be written', async () => {
+  const command = `exec "$0" bin/sluice.js chat --url ${proxy.url} -m text_tokens-2000_ms-20 hi > /dev/full`;
+  const ended = promisify(execFile)('sh', ['-c', command, process.execPath]);
+  const stderr = "The answer can't be written: ENOSPC: no space left on device, write.\n";
+  await expect(ended).rejects.toMatchObject({ code: 1, stderr });
+  await eventually(() => expect(requestFor('text_tokens-2000_ms-20').closedEarly).toBe(true));
 });
 
 describe('a failure in sluice chat', () => {

@@ -55,10 +55,14 @@ export async function chat(args: string[], env: NodeJS.ProcessEnv): Promise<numb
   }
   const printer = options.json ? new JsonPrinter(process.stdout) : new TextPrinter(process.stdout);
   const answer = new Answer(server, conversation.ask(await promptOf(positionals)), say);
-  process.stdout.on('error', () => {
-    // Nobody reads on, so nothing more is to be generated, or said.
+  process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    // Nothing more is to be generated; nor said, where nobody reads on.
     answer.leave();
-    void answer.stop().finally(() => process.exit(PIPE_CLOSED));
+    void answer.stop().finally(() => {
+      if (code === 'EPIPE') process.exit(PIPE_CLOSED);
+      say(`The answer can't be written: ${message}.`);
+      process.exit(1);
+    });
   });
   try {
     const { end, stoppedBy } = await show(answer, printer, conversation.maxTokens);
