@@ -33,7 +33,9 @@ async function main() {
   new Logger('Sluice').log(`Listening on ${await app.getUrl()}`);
 }
 
-main().catch((error: unknown) => {
-  console.error(error instanceof ConfigError ? error.message : error);
+main().catch((error: NodeJS.ErrnoException) => {
+  // What its operator can mend is told by its message, such as that of a port in use.
+  const isPlain = error instanceof ConfigError || error.syscall === 'listen';
+  console.error(isPlain ? error.message : error);
   process.exitCode = 1;
 });
