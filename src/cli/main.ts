@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { chat, CHAT_USAGE } from './chat/chat.command.js';
 import { doctor, DOCTOR_USAGE } from './doctor/doctor.command.js';
 import { KEY_USAGE, makeKey } from './key.command.js';
@@ -13,6 +14,11 @@ async function main(): Promise<number> {
   if (command === '' || command === 'help' || command === '--help' || command === '-h') {
     process.stdout.write(`${[CHAT_USAGE, DOCTOR_USAGE, KEY_USAGE].join('\n\n')}\n`);
     return command === '' ? 2 : 0;
+  }
+  if (command === '--version') {
+    const json = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+    process.stdout.write(`${(JSON.parse(json) as { version: string }).version}\n`);
+    return 0;
   }
   throw new UsageError(`There is no command ${JSON.stringify(command)}.`);
 }

@@ -27,18 +27,22 @@ export interface Call {
 /** A Sluice server as its clients see it. */
 export class Server {
   readonly url: URL;
+  private readonly key?: string;
 
   /**
    * @param url its address; `http://` may be left out
-   * @throws {UsageError} when that is no address
+   * @throws {UsageError} when that is no address, or the key none that can be sent
    */
-  constructor(
-    url: string,
-    private readonly key?: string,
-  ) {
-    const address = /^https?:\/\//i.test(url) ? url : `http://${url}`;
-    if (!URL.canParse(address)) throw new UsageError(`${JSON.stringify(url)} is not a URL.`);
+  constructor(url: string, key?: string) {
+    const address = url.includes('://') ? url : `http://${url}`;
+    if (!/^https?:/i.test(address) || !URL.canParse(address)) {
+      throw new UsageError(`${JSON.stringify(url)} is not a URL of HTTP.`);
+    }
     this.url = new URL(address.replace(/\/*$/, '/'));
+    this.key = key?.trim();
+    if (this.key !== undefined && !/^[ -~]*$/.test(this.key)) {
+      throw new UsageError('The key has characters that headers of HTTP can not have.');
+    }
   }
 
   get headers(): Record<string, string> {

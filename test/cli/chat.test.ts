@@ -77,6 +77,12 @@ describe('sluice chat', () => {
     expect(cli.out).toBe(`${Buffer.from(NASTY).toString()}\n`);
   });
 
+  it('says beside the text what the model calls', async () => {
+    const cli = chat(['-m', 'demo/tools', 'hi']);
+    expect(await cli.exited).toBe(0);
+    expect([cli.out, cli.err]).toEqual(['', 'The model calls get_weather.\n']);
+  });
+
   it('prints every event as a line of JSON', async () => {
     const cli = chat(['--json', '-m', 'reasoning', 'hi']);
     expect(await cli.exited).toBe(0);
@@ -241,12 +247,20 @@ describe('a failure in sluice chat', () => {
     ['an unknown command', ['nonsense']],
     ['an empty prompt', ['chat', '']],
     ['a URL that is none', ['chat', '--url', 'http://:', 'hi']],
+    ['a URL of something else', ['chat', '--url', 'ftp://localhost', 'hi']],
+    ['a key that can not be sent', ['chat', '--key', 'wröng☃', 'hi']],
     ['a number that is none', ['chat', '--max-tokens', 'many', 'hi']],
   ])('to say what is wanted ends with 2: %s', async (_name, args) => {
     const cli = startCli(args);
     expect(await cli.exited).toBe(2);
     expect(cli.err).toMatch(/See sluice --help\.\n$/);
   });
+});
+
+it('tells its version', async () => {
+  const cli = startCli(['--version']);
+  expect(await cli.exited).toBe(0);
+  expect(cli.out).toMatch(/^\d+\.\d+\.\d+\n$/);
 });
 
 describe('a server with keys', () => {

@@ -1,6 +1,7 @@
 import type { RunEvent } from '../../runs/entry.js';
 import { halfAtEnd } from '../../chat/dialects/half-character.js';
 import { withoutControls } from '../controls.js';
+import { say } from '../say.js';
 import type { AnswerEvent } from './answer.js';
 
 export interface Printer {
@@ -22,7 +23,10 @@ export class JsonPrinter implements Printer {
   }
 }
 
-/** The text alone. A terminal gets the reasoning too, dimmed, and nothing that could control it. */
+/**
+ * The text alone; what else the model wants is said beside it. A terminal gets the reasoning too, dimmed,
+ * and nothing that could control it.
+ */
 export class TextPrinter implements Printer {
   private readonly isTerminal: boolean;
   private readonly hasColors: boolean;
@@ -42,12 +46,14 @@ export class TextPrinter implements Printer {
       this.write('text', event.data.content);
     } else if (this.isTerminal && event.type === 'reasoning') {
       this.write('aside', event.data.content);
-    } else if (this.isTerminal && event.type === 'tool_call') {
+    } else if (event.type === 'tool_call') {
       const { name, arguments: piece } = event.data;
-      this.write(
-        'aside',
-        name === undefined ? piece : `${this.endsLine ? '' : '\n'}${name} ${piece}`,
-      );
+      if (this.isTerminal) {
+        const start = name === undefined ? '' : `${this.endsLine ? '' : '\n'}${name} `;
+        this.write('aside', `${start}${piece}`);
+      } else if (name !== undefined) {
+        say(`The model calls ${name}.`);
+      }
     }
   }
 
