@@ -33,9 +33,10 @@ async function main() {
   new Logger('Sluice').log(`Listening on ${await app.getUrl()}`);
 }
 
-main().catch((error: NodeJS.ErrnoException) => {
+main().catch((error: unknown) => {
   // What its operator can mend is told by its message, such as that of a port in use.
-  const isPlain = error instanceof ConfigError || error.syscall === 'listen';
-  console.error(isPlain ? error.message : error);
+  const isPlain =
+    error instanceof ConfigError || (error as NodeJS.ErrnoException).syscall === 'listen';
+  console.error(isPlain ? (error as Error).message : error);
   process.exitCode = 1;
 });
