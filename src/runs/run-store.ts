@@ -28,6 +28,8 @@ export interface ListOptions {
  *   its entries go earlier, its state stays.
  * - All instances that share a store see the same runs. `add` returns before they do: an instance
  *   serves its own runs from memory and waits for no other.
+ * - A run whose instance died has failed with `run_lost`. Until that is certain, whoever finds the run
+ *   waits for a moment.
  * - What needs a store that is away fails with a `ChatError` `store_unavailable`, soon.
  */
 export interface RunStore {

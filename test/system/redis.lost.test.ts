@@ -2,6 +2,8 @@ import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import { createClient } from '@redis/client';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startApp, type RunningApp } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+import { open } from '../support/http.js';
 import { startInstance, type Instance } from '../support/instances.js';
 import { describeRedis, startRedis, type RedisServer } from '../support/redis.js';
 import {
@@ -14,6 +16,7 @@ import {
   textOfEvents,
   upTo,
   view,
+  type State,
 } from '../support/runs.js';
 import { startUpstream, textOf, type Upstream } from '../support/upstream/index.js';
 
@@ -125,6 +128,36 @@ describeRedis('a run whose instance is gone', () => {
     await expectNothingHeld();
     // The key is free for another attempt.
     expect((await ask(b.port, MODEL, withKey).headers)['sluice-run-id']).not.toBe(id);
+  });
+
+  it('should have failed for whoever asks, though nobody viewed it', async () => {
+    const list = async (status: string) => {
+      const call = open({ port: b.port, path: `/v1/runs?status=${status}` });
+      return (await answerOf<{ data: State[] }>(call)).body.data;
+    };
+    const a: Instance = await startInstance(env);
+    const options = {
+      headers: { 'sluice-on-disconnect': 'continue', 'idempotency-key': 'unseen' },
+    };
+    const keyed = await runIdOf(ask(a.port, 'stall', options));
+    const [polled, listed] = [
+      await runIdOf(ask(a.port, 'stall')),
+      await runIdOf(ask(a.port, 'stall')),
+    ];
+    await eventually(async () => {
+      expect((await list('running')).map(({ id }) => id)).toContain(listed);
+    });
+    await a.kill();
+    expect((await stateOf(b.port, polled)).body.status).toBe('running');
+
+    const leases = [keyed, polled, listed].map((id) => `sluice:run:{${id}}:lease`);
+    await eventually(async () => expect(await admin.exists(leases)).toBe(0), 6_000);
+    const lost = { status: 'failed', error: { code: 'run_lost' }, ended_at: expect.any(String) };
+    expect((await stateOf(b.port, polled)).body).toMatchObject({ id: polled, ...lost });
+    expect((await list('running')).map(({ id }) => id)).not.toContain(listed);
+    expect((await list('failed'))[0]).toMatchObject({ id: listed, ...lost });
+    // Its key is free at once.
+    expect(await runIdOf(ask(b.port, 'text', options))).not.toBe(keyed);
   });
 
   it('should stay lost when the instance was only held up, which serves its own to the end', async () => {

@@ -183,6 +183,8 @@ describeRedis('Redis', () => {
     const ids = await Promise.all(streams.map(runIdOf));
     const elsewhere = ids.map((id) => view(b.port, id));
     await Promise.all(elsewhere.map((viewer) => viewer.until('data: {"content"')));
+    const polled = ask(a.port, 'quiet');
+    const polledId = await runIdOf(polled);
     // One of each is viewed from elsewhere alone.
     for (const stream of [streams[1]!, streams[3]!]) stream.destroy();
     // Long enough for Redis to have been good for a lease, for both.
@@ -196,12 +198,15 @@ describeRedis('Redis', () => {
     await sleep(LEASE_MS - 500);
     server.resume();
     b.process.kill('SIGCONT');
+    const poll = stateOf(b.port, polledId);
     await sleep(200);
     a.process.kill('SIGCONT');
+    expect((await poll).body.status).toBe('running');
     await sleep(LOSS_MS);
+    expect((await stateOf(b.port, polledId)).body.status).toBe('running');
     isOver = true;
 
-    for (const viewer of [streams[0]!, streams[2]!, ...elsewhere]) {
+    for (const viewer of [streams[0]!, streams[2]!, ...elsewhere, polled]) {
       expect(await viewer.ended).toBe('complete');
       const events = eventsOf(viewer);
       expect(events.at(-1)).toMatchObject({ event: 'done' });

@@ -9,6 +9,7 @@ import type { ChatLink, Claim, ListOptions, RunStore } from '../run-store.js';
 import type { Run, RunState } from '../run.js';
 import { Journal, LEASE_MS, MAX_BATCH } from './journal.js';
 import { idOfListed, Keys, listed } from './keys.js';
+import { LostRuns } from './lost-runs.js';
 import { RemoteRun, type RemoteMeta } from './remote.run.js';
 import { RemoteViewers } from './remote-viewers.js';
 import { RELEASE } from './scripts.js';
@@ -27,6 +28,7 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
   private readonly journal: Journal;
   private readonly viewers: RemoteViewers;
   private readonly wishes: Wishes;
+  private readonly lostRuns: LostRuns;
   /** Runs of other instances, one object each for all their viewers here, while there are any. */
   private readonly remote = new Map<string, WeakRef<RemoteRun>>();
   private readonly dropped = new FinalizationRegistry<string>((id) => {
@@ -47,6 +49,7 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
     );
     this.viewers = new RemoteViewers(this.redis);
     this.wishes = new Wishes(this.redis, this.keys, instance);
+    this.lostRuns = new LostRuns(this.redis, this.keys);
     this.wishes.listen((wish) => this.grant(wish));
   }
 
@@ -71,25 +74,24 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
       known.meta = meta;
       return known;
     }
-    const run = new RemoteRun(id, meta, this.redis, this.keys, this.wishes);
+    const run = new RemoteRun(id, meta, this.redis, this.keys, this.wishes, this.lostRuns);
     this.remote.set(id, new WeakRef(run));
     this.dropped.register(run, id);
     return run;
   }
 
   async list(owner: string, { status, limit }: ListOptions): Promise<RunState[]> {
-    return this.redis.ask(async (redis) => {
-      const names = await redis.zRange(this.keys.runsOf(owner), 0, -1);
-      const ids = names.sort().reverse().map(idOfListed);
-      const found: RunState[] = [];
-      while (ids.length > 0 && found.length < limit) {
-        const states = await Promise.all(ids.splice(0, MAX_BATCH).map((id) => this.readState(id)));
-        for (const state of states) {
-          if (state && state.status === (status ?? state.status)) found.push(state);
-        }
+    const runs = this.keys.runsOf(owner);
+    const names = await this.redis.ask((redis) => redis.zRange(runs, 0, -1));
+    const ids = names.sort().reverse().map(idOfListed);
+    const found: RunState[] = [];
+    while (ids.length > 0 && found.length < limit) {
+      const states = await Promise.all(ids.splice(0, MAX_BATCH).map((id) => this.readState(id)));
+      for (const state of states) {
+        if (state && state.status === (status ?? state.status)) found.push(state);
       }
-      return found.slice(0, limit);
-    });
+    }
+    return found.slice(0, limit);
   }
 
   async remove(run: Run): Promise<void> {
@@ -184,21 +186,32 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
   private async readState(id: string): Promise<RunState | undefined> {
     const local = await this.local.find(id);
     if (local) return local.state;
-    const json = await this.redis.commands.hGet(this.keys.meta(id), 'state');
-    return json ? (JSON.parse(json) as RunState) : undefined;
+    const [json, leases] = await this.redis.ask((redis) =>
+      redis.multi().hGet(this.keys.meta(id), 'state').exists(this.keys.lease(id)).execTyped(),
+    );
+    if (json === null) return undefined;
+    const state = JSON.parse(json) as RunState;
+    return (await this.isLost(state, leases)) ? this.readState(id) : state;
   }
 
   private async readMeta(id: string): Promise<RemoteMeta | undefined> {
-    const [fields, length] = await this.redis.ask((redis) =>
-      redis.multi().hGetAll(this.keys.meta(id)).lLen(this.keys.log(id)).execTyped(),
+    const [fields, length, leases] = await this.redis.ask((redis) =>
+      redis
+        .multi()
+        .hGetAll(this.keys.meta(id))
+        .lLen(this.keys.log(id))
+        .exists(this.keys.lease(id))
+        .execTyped(),
     );
-    const { owner, instance, choices, state, ended, lost } = fields;
-    if (owner && instance && state) {
+    const { owner, instance, choices, ended, lost } = fields;
+    if (owner && instance && fields.state) {
+      const state = JSON.parse(fields.state) as RunState;
+      if (await this.isLost(state, leases)) return this.readMeta(id);
       return {
         owner,
         instance,
         choices: Number(choices),
-        state: JSON.parse(state) as RunState,
+        state,
         length,
         hasEnded: ended !== undefined,
         isLost: lost !== undefined,
@@ -207,6 +220,11 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
     // Redis came back empty, and not every instance has told it of its runs again.
     if (this.redis.isRecovering(LEASE_MS)) throw storeUnavailable();
     return undefined;
+  }
+
+  /** Whether what was read of a run is out of date, since the run is found to be lost. */
+  private async isLost(state: RunState, leases: number): Promise<boolean> {
+    return state.ended_at === null && leases === 0 && this.lostRuns.look(state);
   }
 
   private grant(wish: Wish) {

@@ -1,26 +1,17 @@
 import { lastValueFrom, Observable, share, takeUntil, timer, type Subscriber } from 'rxjs';
-import { ChatError } from '../../errors/chat-error.js';
+import type { ChatError } from '../../errors/chat-error.js';
 import { storeUnavailable, type RedisConnection } from '../../redis/redis-connection.js';
 import { failed, type Draft } from '../entry.js';
 import { RunLog } from '../run-log.js';
 import type { Run, RunState } from '../run.js';
 import { decodeEntry } from './entry.codec.js';
-import { LEASE_MS, MAX_BATCH, RENEW_MS } from './journal.js';
+import { MAX_BATCH, RENEW_MS } from './journal.js';
 import type { Keys } from './keys.js';
-import { MARK_LOST } from './scripts.js';
+import { runLost, type LostRuns } from './lost-runs.js';
 import type { Wishes } from './wishes.js';
 
 /** How long the instance that generates gets to end a run, in milliseconds. */
 const CANCEL_TIMEOUT_MS = 10_000;
-
-/**
- * So many looks in a row find no lease of a run that is lost. One that lives can let it run out, when
- * it was held up together with Redis or a clock was set, but renews it before the next look.
- */
-const LOOKS_IN_VAIN = 2;
-
-/** What clients of a lost run are asked to wait before they try again, in milliseconds. */
-const RETRY_AFTER_MS = 1_000;
 
 /** What Redis knows of a run. */
 export interface RemoteMeta {
@@ -52,6 +43,7 @@ export class RemoteRun implements Run {
     private readonly redis: RedisConnection,
     private readonly keys: Keys,
     private readonly wishes: Wishes,
+    private readonly lostRuns: LostRuns,
   ) {
     this.activity = new Observable<Draft>((subscriber) => this.follow(subscriber)).pipe(
       share({ connector: () => this.log, resetOnComplete: false }),
@@ -112,7 +104,6 @@ export class RemoteRun implements Run {
     const { instance } = this.meta;
     let isReading = false;
     let isGrown = false;
-    let looksInVain = 0;
     let looking: NodeJS.Timeout | undefined;
     // Reads what is new, once more if it grew meanwhile.
     const read = async () => {
@@ -129,8 +120,7 @@ export class RemoteRun implements Run {
       wishes.send(instance, { kind: 'view', runId: id, from: wishes.instance });
       await read();
       if (subscriber.closed) return;
-      looksInVain = (await this.isUnleased()) ? looksInVain + 1 : 0;
-      if (looksInVain >= LOOKS_IN_VAIN && (await this.markLost())) {
+      if (await this.lostRuns.look(this.meta.state)) {
         this.meta = { ...this.meta, isLost: true };
         await read();
       }
@@ -163,7 +153,7 @@ export class RemoteRun implements Run {
       for (const json of batch) {
         subscriber.next(decodeEntry(json, this.log.entries.at(-1)));
       }
-      if (isLost && batch.length === 0) this.abandon(lost());
+      if (isLost && batch.length === 0) this.abandon(runLost());
       if (this.log.terminal) subscriber.complete();
       return isLost || batch.length === MAX_BATCH;
     } catch {
@@ -171,39 +161,4 @@ export class RemoteRun implements Run {
       return false;
     }
   }
-
-  /** Whether no lease says that the instance lives, in a Redis that it has had the time to tell. */
-  private async isUnleased(): Promise<boolean> {
-    if (!this.redis.isUpFor(LEASE_MS)) return false;
-    try {
-      return (await this.redis.commands.exists(this.keys.lease(this.id))) === 0;
-    } catch {
-      return false;
-    }
-  }
-
-  /** Marks the run as lost, unless it has ended or its lease is there after all. */
-  private async markLost(): Promise<boolean> {
-    const { code, message, retryable } = lost();
-    const state: RunState = {
-      ...this.meta.state,
-      status: 'failed',
-      error: { code, message, retryable },
-      ended_at: new Date().toISOString(),
-    };
-    try {
-      const keys = [this.keys.meta(this.id), this.keys.lease(this.id)];
-      const isLost = await MARK_LOST.run(this.redis.commands, keys, [JSON.stringify(state)]);
-      // The answer can be that of a Redis that came back empty.
-      return isLost === 1 && this.redis.isUpFor(LEASE_MS);
-    } catch {
-      return false;
-    }
-  }
-}
-
-function lost(): ChatError {
-  return new ChatError('run_lost', 'The server that generated this run is gone.', {
-    retryAfterMs: RETRY_AFTER_MS,
-  });
 }
