@@ -348,6 +348,22 @@ describeRedis('Redis', () => {
     });
   });
 
+  it('should leave nothing queued of a request that was refused while it hung', async () => {
+    const server = await startRedis();
+    closing.push(() => server.close());
+    const app = await startApp({ OPENAI_BASE_URL: `${upstream.url}/v1`, REDIS_URL: server.url });
+    closing.unshift(() => app.close());
+    server.pause();
+    const refused = ask(app.port, 'text', { headers: { 'idempotency-key': 'hung' } });
+    expect(await refused.status).toBe(503);
+    server.resume();
+
+    await eventually(async () => {
+      const { body } = await answerOf(open({ port: app.port, path: '/v1/runs' }));
+      expect(body).toMatchObject({ data: [{ status: 'failed', error: { code: 'run_lost' } }] });
+    }, 2 * LOSS_MS);
+  }, 30_000);
+
   it('should be waited for when it is away at boot', async () => {
     const server = await startRedis();
     closing.push(() => server.close());
