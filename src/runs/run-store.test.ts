@@ -6,7 +6,7 @@ import { describeRedis, startRedis, type RedisServer } from '../../test/support/
 import { ChatError } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
 import type { UpstreamChunk } from '../providers/chunk.js';
-import { RedisConnection } from '../redis/redis-connection.js';
+import { RedisConnection, storeUnavailable } from '../redis/redis-connection.js';
 import { LocalRun } from './local.run.js';
 import { MemoryRunStore, type Retention } from './memory.run-store.js';
 import { GATHER_MS, RENEW_MS } from './redis/journal.js';
@@ -340,6 +340,30 @@ describeRedis(RedisRunStore.name, () => {
     const found = (await small.find(run.id))!;
     await lastValueFrom(found.activity, { defaultValue: undefined });
     expect(JSON.stringify(found.log.entries)).toBe(JSON.stringify(run.log.entries));
+  });
+
+  it('should know the end of its own run that others took for lost meanwhile', async () => {
+    const redis = new RedisConnection(server.url, 'test:');
+    await redis.onModuleInit();
+    const cutOff = new RedisRunStore(redis, { retentionMs: 30_000, maxSize: 0 });
+    opened.push(cutOff, redis);
+    const run = new ToldRun();
+    cutOff.add(run);
+    run.activity.subscribe();
+    await eventually(async () => expect(await peer.find(run.id)).toBeDefined());
+    const cut = jest.spyOn(redis, 'commands', 'get').mockImplementation(() => {
+      throw storeUnavailable();
+    });
+    run.say('one');
+    run.finish();
+    const lost = { status: 'failed', error: { code: 'run_lost' } };
+    await eventually(async () => {
+      expect((await peer.find(run.id))?.state).toMatchObject(lost);
+    }, 10_000);
+    cut.mockRestore();
+
+    expect(await cutOff.find(run.id)).toMatchObject({ isKept: false, state: run.state });
+    expect(run.state.status).toBe('completed');
   });
 
   it('should show at once what came before Redis knew that a run is followed', async () => {
