@@ -30,6 +30,11 @@ export class ConfigDocument {
     });
   }
 
+  /** Whether it says nothing, as `{}` does not. */
+  get isEmpty(): boolean {
+    return this.document.toJS() == null;
+  }
+
   /**
    * What the file says, with `${NAME}` filled from the environment.
    * @throws {ConfigError} when a name is not set, or the schema does not match

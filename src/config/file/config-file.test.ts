@@ -285,6 +285,24 @@ describe(ConfigFile.name, () => {
       expect(said[0]).toContain(`${path}:2 models.fast.targets[0]: expected <provider>/<model>`);
     });
 
+    it.each(['', '\n', '# all of it', '---\n'])('stays what it was when it says %j', (yaml) => {
+      const { targets, changes } = reloading(yaml);
+      expect(targets).toEqual([['demo/echo']]);
+      expect(changes).toEqual([]);
+      expect(said[0]).toContain(`${path}:1 expected something in it, as before, or {}`);
+    });
+
+    it('may say that there is nothing', () => {
+      const { targets, changes } = reloading('{}');
+      expect(targets).toEqual([]);
+      expect(changes).toHaveLength(1);
+    });
+
+    it('may stay empty', () => {
+      open('').reload();
+      expect(said).toEqual([`${path} is read anew.`]);
+    });
+
     it('stays what it was when the default model would be gone', () => {
       const { targets } = reloading('models: {}', { DEFAULT_MODEL: 'fast' });
       expect(targets).toEqual([['demo/echo']]);

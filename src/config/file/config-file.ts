@@ -6,7 +6,11 @@ import { settle, type Settings } from '../settings.js';
 import { findAlias, flawsOfTargets, splitName } from './aliases.js';
 import { ConfigDocument } from './config-document.js';
 import { fileSchema } from './file.schema.js';
+import type { Flaw } from './flaw.js';
 import { flawsOfKeys } from './keys.schema.js';
+
+/** While a file is being written it is empty for a moment: taken as it is, nobody would have a key. */
+const EMPTIED: Flaw = { path: [], message: 'expected something in it, as before, or {}' };
 
 /**
  * The settings of the environment and of `CONFIG_FILE`, which is read again on SIGHUP. A file that
@@ -15,6 +19,7 @@ import { flawsOfKeys } from './keys.schema.js';
 export class ConfigFile implements OnModuleInit, OnApplicationShutdown {
   private readonly logger = new Logger(ConfigFile.name);
   private settings: Settings;
+  private isEmpty = true;
   private readonly reloads = new Subject<Settings>();
   /** Emits the new settings after every reload. */
   readonly changes = this.reloads.asObservable();
@@ -62,12 +67,14 @@ export class ConfigFile implements OnModuleInit, OnApplicationShutdown {
     const { CONFIG_FILE } = this.config;
     if (CONFIG_FILE === undefined) return settle(this.config, fileSchema.parse({}));
     const document = new ConfigDocument(CONFIG_FILE, readText(CONFIG_FILE));
+    if (!this.isEmpty && document.isEmpty) document.expectNone([EMPTIED]);
     const sections = document.parse(fileSchema, this.environment);
     const settings = settle(this.config, sections);
     document.expectNone([
       ...flawsOfTargets(settings),
       ...flawsOfKeys(sections.keys, this.config.API_KEYS),
     ]);
+    this.isEmpty = document.isEmpty;
     return settings;
   }
 
