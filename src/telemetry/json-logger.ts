@@ -1,6 +1,7 @@
 import type { LoggerService, LogLevel } from '@nestjs/common';
 import { pino, type Logger } from 'pino';
 import { describeError } from './describe-error.js';
+import { LineWriter } from './line.writer.js';
 
 /** Nest's levels under the names that log systems know. */
 const LEVELS = {
@@ -15,40 +16,17 @@ const LEVELS = {
 /** Who tells of every module and route at the start: that is for whoever looks for a fault there. */
 const NEST = /^(NestFactory|NestApplication|InstanceLoader|RoutesResolver|RouterExplorer)$/;
 
-/** Lines that wait for a reader who stalls, in bytes; further ones are dropped, no stream waits. */
-const MAX_WAITING = 2 ** 24;
-
-/**
- * Lines are written together, so many bytes of them or what there is after so many milliseconds: a
- * write goes through another thread, which costs more than to make the line.
- */
-const WRITE_LENGTH = 4_096;
-const WRITE_MS = 100;
-
 /**
  * Nest's logger as lines of JSON on the standard output. An object that is logged becomes the fields
  * of its line.
  */
 export class JsonLogger implements LoggerService {
   private readonly pino: Logger;
-  private readonly lines: ReturnType<typeof pino.destination>;
-  private flushing?: NodeJS.Timeout;
-  private isDue = false;
 
-  /** @param destination a file descriptor */
-  constructor(destination = 1) {
-    this.lines = pino.destination({
-      dest: destination,
-      sync: false,
-      minLength: WRITE_LENGTH,
-      maxLength: MAX_WAITING,
-    });
-    // A flush while lines are being written does nothing for those that came after them.
-    this.lines.on('drain', () => {
-      if (!this.isDue) return;
-      this.isDue = false;
-      this.lines.flush();
-    });
+  constructor() {
+    // Node has pipes and sockets not block as soon as it makes this stream of one, which nothing else needs
+    // (https://docs.libuv.org/en/v1.x/pipe.html#c.uv_pipe_open).
+    const lines = new LineWriter(process.stdout.fd);
     this.pino = pino(
       {
         // Nothing is said before the configuration is read; what keeps it from being read is thrown.
@@ -57,7 +35,7 @@ export class JsonLogger implements LoggerService {
         timestamp: pino.stdTimeFunctions.isoTime,
         formatters: { level: (level) => ({ level }) },
       },
-      this.lines,
+      lines,
     );
   }
 
@@ -101,11 +79,6 @@ export class JsonLogger implements LoggerService {
     if (!this.pino.isLevelEnabled(write)) return;
     const fields = Object.assign({ context }, ...[message, ...rest].map(fieldsOf)) as object;
     this.pino[write](fields, typeof message === 'string' ? message : undefined);
-    this.flushing ??= setTimeout(() => {
-      this.flushing = undefined;
-      this.isDue = true;
-      this.lines.flush();
-    }, WRITE_MS).unref();
   }
 }
 

@@ -23,19 +23,23 @@ let isBuilt = false;
 /**
  * Starts what is built, and is built before if need be, configured by `env` alone. On a free port unless
  * that has one, as it must where the log does not tell.
+ * @param log a file descriptor, for what is not to be read here
  */
-export async function startInstance(env: Record<string, string | number>): Promise<Instance> {
+export async function startInstance(
+  env: Record<string, string | number>,
+  log: number | 'pipe' = 'pipe',
+): Promise<Instance> {
   if (!isBuilt) execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '--build']);
   isBuilt = true;
   const settings = Object.entries({ NODE_ENV: 'test', PORT: 0, ...env });
   const child = spawn(process.execPath, ['dist/main.js'], {
     env: Object.fromEntries(settings.map(([name, value]) => [name, String(value)])),
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', log, 'pipe'],
   });
   let output = '';
-  child.stdout.on('data', (data: Buffer) => (output += data.toString()));
+  child.stdout?.on('data', (data: Buffer) => (output += data.toString()));
   let complaints = '';
-  child.stderr.on('data', (data: Buffer) => {
+  child.stderr!.on('data', (data: Buffer) => {
     complaints += data.toString();
     process.stderr.write(data);
   });
