@@ -88,6 +88,42 @@ describe(chunkParser.name, () => {
     expect(parse('data: {"error":"overloaded"}', '').error!.message).toBe('overloaded');
   });
 
+  it.each([
+    [
+      'its object says so',
+      ['data: {"object":"error","message":"CUDA out of memory","type":"InternalServerError"}'],
+      'CUDA out of memory',
+    ],
+    [
+      'its event names one',
+      ['event: error', 'data: {"code":7,"message":"slow down"}'],
+      'slow down',
+    ],
+    [
+      'its event says so in a text',
+      ['event:error', 'data: gone'],
+      'The provider reported an error.',
+    ],
+  ])('takes an error that stands under no name where %s', (_, lines, message) => {
+    const { error } = parse(`data: ${CHUNK}`, '', ...lines, '', 'data: [DONE]', '');
+    expect(error).toMatchObject({ code: 'provider_error', message });
+  });
+
+  it('takes an event for an error that is like the chunks before it, and no other event', () => {
+    const chunk = [`data: ${CHUNK}`, ''];
+    expect(parse(...chunk, ...chunk, 'event: error', ...chunk).error!.code).toBe('provider_error');
+    expect(parse('event: error', '', ...chunk).json).toEqual([CHUNK]);
+    expect(parse('event: error', 'event: chunk', ...chunk).json).toEqual([CHUNK]);
+  });
+
+  it.each([
+    '{"object":"error","choices":[]}',
+    '{"object":"chat.completion.chunk","message":"hi"}',
+    '{"error":null,"choices":[]}',
+  ])('takes %s for a chunk', (json) => {
+    expect(parse(`data: ${json}`, '').json).toEqual([json]);
+  });
+
   it('repeats no key', () => {
     const { error } = parse('data: {"error":{"message":"No such key: sk-123456789."}}', '');
     expect(error!.message).toBe('No such key: ***.');

@@ -3,17 +3,19 @@ import { ChatError } from '../../errors/chat-error.js';
 import type { Frame } from '../chat-provider.js';
 import type { Delta, UpstreamChunk } from '../chunk.js';
 import type { LineParser } from '../http/stream-lines.js';
-import { wordsOf } from '../http/upstream-error.js';
+import { refusalFields, wordsOf } from '../http/upstream-error.js';
 import { ChunkTemplate } from './chunk.template.js';
 
 /** After so many chunks in a row that were unlike the one before, no template is made of them. */
 const MAX_MISSES = 5;
 
+const ERROR_EVENT = /^event: ?error$/;
+
 type Parsed = UpstreamChunk & { error?: unknown };
 
 /**
  * Reads the server-sent events of a chat completion: each event's data is a chunk's JSON or, last,
- * `[DONE]`. Other fields and comments say nothing here.
+ * `[DONE]`. An event by the name of `error` is one; other names, fields and comments say nothing here.
  *
  * @param maxLength of an event's data, in characters
  * @param key the service's, which an error may repeat
@@ -24,6 +26,7 @@ export function chunkParser(
   key?: string | null,
 ): LineParser {
   let data: string | undefined;
+  let isError = false;
   let template: ChunkTemplate | undefined;
   let misses = 0;
 
@@ -44,11 +47,15 @@ export function chunkParser(
         const message = `The provider sent an event of over ${maxLength} characters.`;
         throw new ChatError('provider_malformed', message);
       }
-    } else if (line === '' && data !== undefined) {
+    } else if (line === '') {
       const json = data;
       data = undefined;
-      if (json.trim() === '[DONE]') return true;
-      if (json !== '') subscriber.next(read(json));
+      if (json?.trim() === '[DONE]') return true;
+      if (json && isError) throw inBandError(json, key);
+      isError = false;
+      if (json) subscriber.next(read(json));
+    } else if (line.startsWith('event:')) {
+      isError = ERROR_EVENT.test(line);
     }
     return false;
   };
@@ -56,7 +63,9 @@ export function chunkParser(
 
 function parseChunk(json: string, key?: string | null): UpstreamChunk {
   const chunk = parseObject(json);
-  if (chunk.error) throw inBandError(chunk.error, key);
+  // It may be the whole of it, as in refusals.
+  const isFlatError = chunk.object === 'error' && chunk.choices == null;
+  if (chunk.error || isFlatError) throw inBandError(json, key);
   if (hasShape(chunk)) return chunk;
   throw new ChatError('provider_malformed', 'The provider sent a chunk of another shape.');
 }
@@ -98,8 +107,7 @@ function parseObject(json: string): Parsed {
   throw new ChatError('provider_malformed', 'The provider sent a chunk that is not a JSON object.');
 }
 
-/** @param error what stands under `error` in a chunk: an object by the protocol, often a string */
-function inBandError(error: unknown, key?: string | null): ChatError {
-  const said = typeof error === 'string' ? error : (error as { message?: unknown }).message;
-  return new ChatError('provider_error', wordsOf(said, key) ?? 'The provider reported an error.');
+function inBandError(json: string, key?: string | null): ChatError {
+  const words = wordsOf(refusalFields(json)?.message, key);
+  return new ChatError('provider_error', words ?? 'The provider reported an error.');
 }
