@@ -1,14 +1,14 @@
 import type { LogLevel } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import type { Request } from 'express';
-import { Authentication, isAdmitted, whenAdmitted } from './access/authentication.js';
+import { Authentication, whenAdmitted } from './access/authentication.js';
 import { AppModule } from './app.module.js';
 import { CONFIG, type Config } from './config/config.js';
 import { allowOrigins } from './http/cors.js';
 import { expectJson } from './http/expect-json.js';
 import { harden } from './http/harden.js';
 import { HttpAdapter } from './http/http.adapter.js';
+import { readJson } from './http/read-json.js';
 import { requestId } from './http/request-id.js';
 import { RequestTelemetry } from './http/request.telemetry.js';
 import { setUpDocs } from './openapi.js';
@@ -42,15 +42,11 @@ export async function createApp(logLevels?: LogLevel[]): Promise<NestExpressAppl
   const authentication = app.get(Authentication);
   app.use(authentication.decide.bind(authentication));
   app.use(whenAdmitted(expectJson));
-  app.useBodyParser('json', {
-    limit: config.MAX_BODY_BYTES,
-    // What is left is JSON, whatever it is declared as. An empty body is none, and not an object.
-    type: (request) => isAdmitted(request as Request) && request.headers['content-length'] !== '0',
-  });
+  app.use(whenAdmitted(readJson(config.MAX_BODY_BYTES)));
   if (config.DOCS) setUpDocs(app);
   const server = app.getHttpServer();
   server.keepAliveTimeout = KEEP_ALIVE_MS;
-  // Who asks before sending a body is told to go on once it is known who it is.
+  // Who asks before sending a body is told to go on once it is to be read.
   server.on('checkContinue', (request, response) => server.emit('request', request, response));
   return app;
 }

@@ -30,7 +30,6 @@ export class Authentication {
     try {
       setCaller(request, await this.access.admit(request, keys));
       decisions.set(request, { ticket });
-      if (request.headers.expect !== undefined) response.writeContinue();
     } catch (error) {
       decisions.set(request, { refusal: toChatError(error), ticket });
       refuseUnread(request, response);

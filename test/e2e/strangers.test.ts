@@ -1,8 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
-import { finished } from 'node:stream';
 import { startApp, type RunningApp } from '../support/app.js';
+import { closed, sendHead } from '../support/connection.js';
 import { open } from '../support/http.js';
 import { answerOf } from '../support/runs.js';
 
@@ -18,30 +16,8 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-/** A connection of which a test says every byte. */
-async function connected(...lines: string[]) {
-  const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
-  await once(socket, 'connect');
-  let received = '';
-  let hasEnded = false;
-  socket.on('data', (data) => (received += data.toString()));
-  socket.on('end', () => (hasEnded = true));
-  socket.on('error', () => undefined);
-  socket.write([`POST ${PATH} HTTP/1.1`, 'Host: sluice.example', ...lines, '', ''].join('\r\n'));
-  return {
-    socket,
-    received: () => received,
-    hasEnded: () => hasEnded,
-    async until(text: string) {
-      const signal = AbortSignal.timeout(5_000);
-      while (!received.includes(text)) await once(socket, 'data', { signal });
-    },
-  };
-}
-
-async function closed(socket: Socket): Promise<void> {
-  await new Promise((resolve) => finished(socket, resolve));
-}
+const connected = (...lines: string[]) =>
+  sendHead(server.port, `POST ${PATH} HTTP/1.1`, 'Host: sluice.example', ...lines);
 
 describe('a request without a key', () => {
   it.each([
@@ -60,9 +36,7 @@ describe('a request without a key', () => {
     await call.until('invalid_api_key');
     expect(call.received()).toMatch(/^HTTP\/1\.1 401 /);
     expect(call.received()).toMatch(/\r\nConnection: close\r\n/);
-    if (!call.hasEnded()) await once(call.socket, 'end', { signal: AbortSignal.timeout(1_000) });
-    call.socket.end();
-    await closed(call.socket);
+    await call.ended();
   });
 
   it('gets its whole answer, also when it reads nothing until it has sent all', async () => {

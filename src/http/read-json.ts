@@ -1,0 +1,48 @@
+import { json, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
+import { ChatError } from '../errors/chat-error.js';
+import { hasBody } from './has-body.js';
+import { refuseUnread } from './refuse-unread.js';
+
+/**
+ * Middleware that reads a body as JSON, whatever it is declared as. One of more bytes is refused unread
+ * where its length is declared, and else once they have come; the body parser would read it to its end.
+ */
+export function readJson(maxBytes: number): RequestHandler {
+  const parse = json({ limit: maxBytes, type: () => true });
+
+  const refuse = (request: Request, response: Response, next: NextFunction) => {
+    refuseUnread(request, response);
+    const message = `The body is longer than ${maxBytes} bytes.`;
+    next(new ChatError('invalid_request', message, { status: 413 }));
+  };
+
+  const parseChunked: RequestHandler = (request, response, next) => {
+    let length = 0;
+    const count = (chunk: Buffer) => {
+      length += chunk.length;
+      if (length <= maxBytes) return;
+      request.off('data', count);
+      refuse(request, response, next);
+    };
+    request.on('data', count);
+    parse(request, response, (error) => {
+      if (length > maxBytes) return;
+      request.off('data', count);
+      // A charset that is not supported, for one.
+      if (!request.complete) refuseUnread(request, response);
+      next(error);
+    });
+  };
+
+  return (request, response, next) => {
+    const { headers } = request;
+    if (!hasBody(request)) next();
+    else if (Number(headers['content-length']) > maxBytes) refuse(request, response, next);
+    else {
+      // Not before: https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1
+      if (headers.expect !== undefined) response.writeContinue();
+      if (headers['content-length'] === undefined) parseChunked(request, response, next);
+      else parse(request, response, next);
+    }
+  };
+}
