@@ -39,8 +39,9 @@ export function readJson(maxBytes: number): RequestHandler {
     if (!hasBody(request)) next();
     else if (Number(headers['content-length']) > maxBytes) refuse(request, response, next);
     else {
-      // Not before: https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1
-      if (headers.expect !== undefined) response.writeContinue();
+      // Not before, and HTTP/1.0 knows no such answer (RFC 9110 §10.1.1).
+      const expects = headers.expect !== undefined && request.httpVersion !== '1.0';
+      if (expects) response.writeContinue();
       if (headers['content-length'] === undefined) parseChunked(request, response, next);
       else parse(request, response, next);
     }

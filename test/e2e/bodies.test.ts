@@ -51,6 +51,15 @@ describe('who asks whether to send a body', () => {
     await call.ended();
     expect(call.received()).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
   });
+
+  it('is not told to go on over HTTP/1.0, which knows no such answer', async () => {
+    const head = ['POST /v1/chat/completions HTTP/1.0', 'Host: localhost', JSON_TYPE, EXPECT];
+    const call = await sendHead(server.port, ...head, `Content-Length: ${BODY.length}`);
+    call.socket.write(BODY);
+    await call.until('chat.completion');
+    expect(call.received()).toMatch(/^HTTP\/1\.1 200 /);
+    call.socket.destroy();
+  });
 });
 
 it('a body of no more than the limit may come in chunks', async () => {
