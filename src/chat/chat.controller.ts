@@ -51,7 +51,7 @@ export class ChatController {
   }
 
   @Sse('', SSE_OPTIONS)
-  @UseGuards(RefuseHead)
+  @UseGuards(new RefuseHead('GET, POST'))
   @TakesTicket()
   @ApiStream()
   @ApiQuestion()

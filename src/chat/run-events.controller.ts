@@ -28,7 +28,7 @@ export class RunEventsController {
   constructor(private readonly streams: NativeStreams) {}
 
   @Sse('', SSE_OPTIONS)
-  @UseGuards(RefuseHead)
+  @UseGuards(new RefuseHead())
   @TakesTicket()
   @ApiStream()
   @ApiOperation({ summary: 'View a run: replay after the cursor, then live' })

@@ -30,7 +30,7 @@ export class DoctorController {
   }
 
   @Get('stream')
-  @UseGuards(RefuseHead)
+  @UseGuards(new RefuseHead())
   @ApiOperation({ summary: 'A stream whose events say when they were sent' })
   stream(
     @Query(new SchemaPipe(probeSchema)) plan: ProbePlan,

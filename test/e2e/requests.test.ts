@@ -149,13 +149,15 @@ describe('a question at GET /v1/chat/stream', () => {
 });
 
 it.each([
-  '/v1/chat/stream',
-  '/v1/runs/run_1/events',
-  '/v1/chat/ui/chat/stream',
-  '/api/chat/chat/stream',
-  '/v1/doctor/stream',
-])('%s has no HEAD', async (path) => {
-  expect((await send({ method: 'HEAD', path })).status).toBe(405);
+  ['/v1/chat/stream', 'GET, POST'],
+  ['/v1/runs/run_1/events', 'GET'],
+  ['/v1/chat/ui/chat/stream', 'GET'],
+  ['/api/chat/chat/stream', 'GET'],
+  ['/v1/doctor/stream', 'GET'],
+])('%s has no HEAD, and says what it has', async (path, allowed) => {
+  const { status, headers } = await send({ method: 'HEAD', path });
+  expect(status).toBe(405);
+  expect(headers.allow).toBe(allowed);
 });
 
 describe('a route that does not exist', () => {

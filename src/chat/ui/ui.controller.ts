@@ -29,7 +29,7 @@ export class UIChatController {
   constructor(private readonly ui: UIService) {}
 
   @Get('stream')
-  @UseGuards(RefuseHead)
+  @UseGuards(new RefuseHead())
   @ApiUIResume()
   resume(@Param('chatId') chatId: string, @Res() response: Response): Promise<void> {
     return this.ui.resume(chatId, response);
