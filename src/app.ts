@@ -6,6 +6,7 @@ import { AppModule } from './app.module.js';
 import { CONFIG, type Config } from './config/config.js';
 import { allowOrigins } from './http/cors.js';
 import { expectJson } from './http/expect-json.js';
+import { expectWellFormed } from './http/expect-well-formed.js';
 import { harden } from './http/harden.js';
 import { HttpAdapter } from './http/http.adapter.js';
 import { readJson } from './http/read-json.js';
@@ -38,6 +39,7 @@ export async function createApp(logLevels?: LogLevel[]): Promise<NestExpressAppl
   app.use(requestId);
   const requests = app.get(RequestTelemetry);
   app.use(requests.observe.bind(requests));
+  app.use(expectWellFormed);
   allowOrigins(app, config);
   const authentication = app.get(Authentication);
   app.use(authentication.decide.bind(authentication));

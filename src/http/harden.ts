@@ -2,13 +2,12 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { NextFunction, Request, Response } from 'express';
 import helmet from 'helmet';
 import type { Config } from '../config/config.js';
+import { MAX_HEADERS } from './expect-well-formed.js';
 
 /** How long a client may take for a request's headers, and for all of it, in milliseconds. */
 const HEADERS_MS = 20_000;
 const REQUEST_MS = 120_000;
 const CHECK_MS = 5_000;
-
-const MAX_HEADERS = 100;
 
 /** Nothing that the API answers is a page, to be shown, framed or run. */
 const NO_PAGE = {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { startApp, type RunningApp } from '../support/app.js';
+import { sendHead } from '../support/connection.js';
 import { startInstance } from '../support/instances.js';
 import { eventually } from '../support/eventually.js';
 import { open } from '../support/http.js';
@@ -133,6 +134,41 @@ describe('a server on a hostile network', () => {
   it('bounds headers', async () => {
     const { status } = await get('/v1/models', { ...KEY, 'x-long': 'a'.repeat(20_000) });
     expect(status).toBe(431);
+  });
+
+  describe('sees all of a request or refuses it', () => {
+    const head = (...lines: string[]) =>
+      sendHead(app.port, 'GET /v1/models HTTP/1.1', 'Authorization: Bearer secret', ...lines);
+    const lines = (count: number) => Array.from({ length: count }, (_, at) => `X-${at}: 1`);
+
+    it('with as many headers as there may be', async () => {
+      const call = await head('Host: a', ...lines(97), 'X-Request-Id: last');
+      await call.until('"data"');
+      expect(call.received()).toMatch(/^HTTP\/1\.1 200 /);
+      expect(call.received()).toContain('X-Request-Id: last');
+      call.socket.destroy();
+    });
+
+    it.each([1, 50, 1000])('with %d more', async (more) => {
+      const call = await head('Host: a', ...lines(98 + more));
+      await call.until('The request has over 100 headers.');
+      expect(call.received()).toMatch(/^HTTP\/1\.1 431 /);
+      call.socket.destroy();
+    });
+
+    it('with two hosts', async () => {
+      const call = await head('Host: a', 'host: a');
+      await call.until('more than one Host');
+      expect(call.received()).toMatch(/^HTTP\/1\.1 400 /);
+      call.socket.destroy();
+    });
+
+    it('with a body in a coding that is not known', async () => {
+      const call = await head('Host: a', 'Transfer-Encoding: gzip, chunked');
+      await call.until('transfer coding');
+      expect(call.received()).toMatch(/^HTTP\/1\.1 501 /);
+      await call.ended();
+    });
   });
 
   it.each([
