@@ -28,7 +28,10 @@ export class SchemaPipe<T> implements PipeTransform<unknown, T> {
     if (result.success) return result.data;
     const [issue] = result.error.issues;
     const param = issue!.path.join('.');
-    const message = param === '' ? issue!.message : `${param}: ${issue!.message}`;
+    // Of what comes here only a body can be of another type.
+    const isNoObject = param === '' && issue!.code === 'invalid_type';
+    const what = isNoObject ? 'The body must be a JSON object.' : issue!.message;
+    const message = param === '' ? what : `${param}: ${what}`;
     throw new ChatError('invalid_request', message, { param: param || undefined });
   }
 }

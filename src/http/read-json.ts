@@ -1,4 +1,6 @@
+import { BadRequestException } from '@nestjs/common';
 import { json, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
+import { isUtf8 } from 'node:buffer';
 import { ChatError } from '../errors/chat-error.js';
 import { hasBody } from './has-body.js';
 import { refuseUnread } from './refuse-unread.js';
@@ -8,7 +10,13 @@ import { refuseUnread } from './refuse-unread.js';
  * where its length is declared, and else once they have come; the body parser would read it to its end.
  */
 export function readJson(maxBytes: number): RequestHandler {
-  const parse = json({ limit: maxBytes, type: () => true });
+  const parse = json({
+    limit: maxBytes,
+    type: () => true,
+    // What is JSON and no object is for the route to refuse.
+    strict: false,
+    verify: (_request, _response, body, charset) => expectUtf8(body, charset),
+  });
 
   const refuse = (request: Request, response: Response, next: NextFunction) => {
     refuseUnread(request, response);
@@ -46,4 +54,9 @@ export function readJson(maxBytes: number): RequestHandler {
       else parse(request, response, next);
     }
   };
+}
+
+/** Else what is none would be read as U+FFFD (RFC 8259 §8.1). */
+function expectUtf8(body: Buffer, charset: string) {
+  if (charset === 'utf-8' && !isUtf8(body)) throw new BadRequestException('the body is not UTF-8');
 }

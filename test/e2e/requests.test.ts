@@ -61,10 +61,35 @@ describe.each(POSTS)('a body at POST %s', (path) => {
     return expectRefusal({ path, headers, body: text }, 400);
   });
 
-  it.each(['{', '{"messages":', 'hi', '"hi"', '1', '{"messages":[]}}'])(
-    'that is no JSON object is refused with 400 (%s)',
-    (text) => expectRefusal({ path, headers: json, body: text }, 400),
+  it.each(['{', '{"messages":', 'hi', '{"messages":[]}}'])(
+    'that is no JSON is refused with 400 (%s)',
+    (text) =>
+      expectRefusal({ path, headers: json, body: text }, 400, {
+        message: 'The body is not valid JSON.',
+      }),
   );
+
+  it.each(['null', '1', '"hi"', '[]', ''])('that is no object is refused with 400 (%s)', (text) =>
+    expectRefusal({ path, headers: json, body: text }, 400, {
+      message: 'The body must be a JSON object.',
+    }),
+  );
+
+  it('that is not UTF-8 is refused with 400', () => {
+    const text = Buffer.from(
+      JSON.stringify({ model: 'text', messages: [{ role: 'user', content: 'é' }] }),
+      'latin1',
+    );
+    return expectRefusal({ path, headers: json, body: text }, 400, {
+      message: 'Bad Request: the body is not UTF-8',
+    });
+  });
+
+  it('may be in UTF-16 where it says so', async () => {
+    const headers = { 'content-type': 'application/json; charset=utf-16le' };
+    const text = Buffer.from(JSON.stringify(body), 'utf16le');
+    expect((await send({ path, headers, body: text })).status).toBe(200);
+  });
 
   it.each([
     'text/plain',
