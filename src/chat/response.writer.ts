@@ -16,6 +16,9 @@ const STREAM_HEADERS = {
   'X-Accel-Buffering': 'no',
 };
 
+/** How long what was written gets to reach the client before a reset, in milliseconds. */
+const RESET_AFTER_MS = 1_000;
+
 /** Writes a run in a dialect that `@Sse` has no words for, from its headers to its end. */
 export function writeResponse(viewer: Viewer, dialect: WrittenDialect, response: Response) {
   const writer = new BatchWriter(viewer, dialect, response);
@@ -87,12 +90,25 @@ class BatchWriter implements Observer<readonly Entry[]> {
 function breakOff(response: Response) {
   const { socket } = response;
   if (socket) {
-    socket.destroySoon();
+    endUnfinished(socket, response);
     return;
   }
   // On a connection with pipelined requests it gets a socket when its turn comes, and right after that
   // writes to it what waited.
-  response.once('socket', (assigned: Socket) => process.nextTick(() => assigned.destroySoon()));
+  response.once('socket', (assigned: Socket) => {
+    process.nextTick(() => endUnfinished(assigned, response));
+  });
+}
+
+function endUnfinished(socket: Socket, { chunkedEncoding }: Response) {
+  if (chunkedEncoding) {
+    socket.destroySoon();
+    return;
+  }
+  // For HTTP/1.0 the end of the connection is that of the body (RFC 9112 §6.3). A reset is none, but can
+  // overtake what was written.
+  socket.uncork();
+  socket.write('', () => setTimeout(() => socket.resetAndDestroy(), RESET_AFTER_MS).unref());
 }
 
 /**

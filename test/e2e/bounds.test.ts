@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { startApp, type RunningApp } from '../support/app.js';
+import { closed, sendHead } from '../support/connection.js';
 import { eventually } from '../support/eventually.js';
 import { open, type HttpCall } from '../support/http.js';
 import { SilentServer } from '../support/silent-server.js';
@@ -222,6 +223,19 @@ describe('a silence', () => {
     const [first, second] = (await socket.toArray()).join('').split('0\r\n\r\n');
     expect(first).toContain(TEXT_TOKENS[4]);
     expect(second).toMatch(/^HTTP\/1\.1 200 OK\r\n(.+\r\n)+\r\n$/);
+  });
+
+  it('breaks plain text off with a reset over HTTP/1.0, where an end would look like success', async () => {
+    const body = JSON.stringify({ model: 'error-mid', messages });
+    const head = ['POST /v1/chat/stream?format=plain HTTP/1.0', 'Host: localhost'];
+    const lines = ['Content-Type: application/json', `Content-Length: ${body.length}`];
+    const call = await sendHead(app.port, ...head, ...lines);
+    call.socket.write(body);
+
+    await closed(call.socket);
+
+    expect(call.received()).toContain(`\r\n\r\n${TEXT_TOKENS.slice(0, 3).join('')}`);
+    expect(call.socket.errored).toMatchObject({ code: 'ECONNRESET' });
   });
 
   it('does not commit an answer that is not streamed', async () => {
