@@ -174,6 +174,35 @@ describeWith('chromium', 'every state of the playground', () => {
     await sut.close();
   });
 
+  it('has room for long titles, and for tables without a broken word, on the smallest phone', async () => {
+    const viewport = { width: 320, height: 480 };
+    const sut = await Playground.open(browser, server.url, { ...PHONE, viewport });
+    await sut.page.locator('.intro li').first().waitFor();
+    await sut.page.locator('#thread').hover();
+    await sut.page.mouse.wheel(0, 20);
+    await sut.page.waitForFunction(() => document.querySelector('#thread')!.scrollTop > 0);
+    expect(await sut.page.locator('#to-end').isVisible()).toBe(false);
+
+    const words = 'Internationalisation Authentication Configuration'.split(' ');
+    const row = (cells: string[]) => `| ${cells.join(' | ')} |`;
+    const table = [words, words.map(() => '---'), words].map(row).join('\n');
+    await sut.ask('demo/echo', `${words.join(' ')}\n\n${table}`);
+    await sut.ended();
+    const [lines, isScrolled] = await sut.page.locator('.table').evaluate((element) => {
+      const { lineHeight } = getComputedStyle(element);
+      const heads = [...element.querySelectorAll('th')];
+      const range = document.createRange();
+      const lines = heads.map((head) => {
+        range.selectNodeContents(head);
+        return Math.round(range.getBoundingClientRect().height / parseFloat(lineHeight));
+      });
+      return [lines, element.scrollWidth > element.clientWidth] as const;
+    });
+    expect([lines, isScrolled]).toEqual([[1, 1, 1], true]);
+    expect(await sut.page.evaluate(overflow)).toBe(0);
+    await sut.close();
+  });
+
   it('does not read out every token', async () => {
     const sut = await Playground.open(browser, server.url);
     await sut.page.evaluate(() => {

@@ -97,7 +97,8 @@ export class ThreadView {
   #look() {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
     this.#isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
-    this.#toEnd.hidden = this.#isAtEnd;
+    // What is there before anything was asked is read from its beginning.
+    this.#toEnd.hidden = this.#isAtEnd || this.#views.size === 0;
   }
 
   #follow() {
