@@ -267,6 +267,20 @@ describeWith('chromium', 'the playground', () => {
     expect(generation().closedEarly).toBe(false);
   });
 
+  it('resumes nothing that was stopped while its network was off', async () => {
+    await sut.ask('text_tokens-5000_ms-10');
+    await sut.until(100);
+    await sut.switchNetwork();
+    await sut.page.getByText('The network is off.').waitFor();
+    await sut.page.getByRole('button', { name: 'Stop' }).click();
+    await sut.ended();
+    await sut.switchNetwork();
+    await eventually(async () => expect(await sut.answer()).toMatchObject({ isStopDue: false }));
+    expect(await sut.answer()).toMatchObject({ status: 'stopped', resumes: 0 });
+    expect(await sut.page.locator('.end footer').innerText()).not.toContain('resumed');
+    expect(generation().closedEarly).toBe(true);
+  });
+
   it('goes on where it was through cuts that nobody announced', async () => {
     await sut.choose('text_tokens-150_ms-20');
     proxy.cut();

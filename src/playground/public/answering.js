@@ -92,6 +92,8 @@ export class Answering extends EventTarget {
    * @param {import('./run-stream.js').Connection} connection
    */
   #connect(connection) {
+    // What was stopped is not followed for its own sake.
+    if (this.answer.status !== 'pending') return;
     const isFoundAgain = connection === 'open' && this.answer.cursor.lastEventId !== '';
     if (isFoundAgain) this.answer.resumes += 1;
     this.connection = connection;
