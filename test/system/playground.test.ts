@@ -305,6 +305,21 @@ describeWith('chromium', 'the playground', () => {
     generation();
   });
 
+  it('has resumed nothing because another tab has', async () => {
+    await sut.ask('text_tokens-150_ms-20');
+    await sut.until(200);
+    const other = await sut.context.newPage();
+    await other.goto(sut.url);
+    await other.locator('.markdown', { hasText: 'Hello' }).waitFor();
+    await other.click('#network');
+    await sut.ended();
+    await other.click('#network');
+    await other.locator('.end footer', { hasText: 'resumed' }).waitFor();
+    await eventually(async () => expect((await sut.answer())?.resumes).toBeGreaterThan(0));
+    expect(await sut.page.locator('.end footer').innerText()).not.toContain('resumed');
+    generation();
+  });
+
   it('finds its run again when it was reloaded before the first token', async () => {
     await sut.ask('text_wait-1000');
     await eventually(() => expect(upstream.requests).toHaveLength(1), 5_000);

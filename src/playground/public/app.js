@@ -2,7 +2,7 @@ import { Answering } from './answering.js';
 import { Api, ApiError } from './api.js';
 import { CodeDialog } from './code-dialog.js';
 import { Composer } from './composer.js';
-import { ask, chatRequest, Conversations, newConversation } from './conversations.js';
+import { ask, chatRequest, Conversations, isAsFarAs, newConversation } from './conversations.js';
 import { askForKey, askForSettings } from './dialogs.js';
 import { byId } from './dom.js';
 import { wordsFor } from './error-words.js';
@@ -288,8 +288,11 @@ conversations.addEventListener('change', () => {
   // What another tab said in the same conversation is taken over once it has been answered.
   const other = conversations.list().find(({ id }) => id === current.id);
   const isPending = other?.turns.at(-1)?.answer.status === 'pending';
-  if (other && !isPending && !isAnswering(current)) open(other);
-  else showSidebar();
+  if (other && !isPending && !isAnswering(current)) {
+    // What came here too stays as it was measured here.
+    if (isAsFarAs(other, current)) other.turns = current.turns;
+    open(other);
+  } else showSidebar();
 });
 
 byId('new', HTMLElement).addEventListener('click', () => {

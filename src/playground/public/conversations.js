@@ -77,6 +77,18 @@ export function chatRequest({ model, system }, before, question) {
   return { ...(model && { model }), messages };
 }
 
+/**
+ * Whether two tabs' views of a conversation end with the same event of the same answer.
+ * @param {Conversation} one
+ * @param {Conversation} other
+ */
+export function isAsFarAs(one, other) {
+  const [end, otherEnd] = [one, other].map(({ turns }) =>
+    JSON.stringify(turns.at(-1)?.answer.cursor),
+  );
+  return end === otherEnd;
+}
+
 /** The conversations that this browser keeps. Dispatches `change` when another tab changed one. */
 export class Conversations extends EventTarget {
   /** @type {Map<string, Conversation>} */
