@@ -38,5 +38,6 @@ main().catch((error: unknown) => {
   const isPlain =
     error instanceof ConfigError || (error as NodeJS.ErrnoException).syscall === 'listen';
   console.error(isPlain ? (error as Error).message : error);
-  process.exitCode = 1;
+  // What has begun, such as looking for Redis, would go on.
+  process.exit(1);
 });

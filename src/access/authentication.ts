@@ -45,7 +45,7 @@ export function decisionOf(request: Request): Decision {
   return decision;
 }
 
-export function isAdmitted(request: Request): boolean {
+function isAdmitted(request: Request): boolean {
   return decisionOf(request).refusal === undefined;
 }
 

@@ -101,6 +101,7 @@ const STATUSES: Record<number, string> = {
   415: 'The body is not JSON',
   422: 'The idempotency key came with another request',
   429: 'A rate limit, with Retry-After',
+  431: 'Too many headers',
   500: 'A fault of the server',
   502: 'The provider failed',
   503: 'The server cannot serve now, with Retry-After',

@@ -23,7 +23,11 @@ describe(writeResponse.name, () => {
       }),
     };
     const entry = { seq: 1, type: 'message', data: { content: 'hi' } };
-    const viewer = { run: { log: { entries: [entry] } }, batches: of([entry]) };
+    const viewer = {
+      run: { log: { entries: [entry] } },
+      batches: of([entry]),
+      framesSeen: () => 0,
+    };
     const server = createServer((_request, response) => {
       const express = Object.assign(response, {
         status: () => express,

@@ -75,13 +75,9 @@ class BatchWriter implements Observer<readonly Entry[]> {
     const { encoder } = this;
     if (!this.last) replaySilently(encoder, this.viewer.run, batch[0]);
     if (batch.length === 0) return encoder.heartbeat;
-    let framesSeen = this.last ? 0 : this.viewer.framesSeen;
     this.last = batch.at(-1);
     let text = '';
-    for (const entry of batch) {
-      text += encoder.encode(entry, framesSeen);
-      framesSeen = 0;
-    }
+    for (const entry of batch) text += encoder.encode(entry, this.viewer.framesSeen(entry));
     return text;
   }
 }

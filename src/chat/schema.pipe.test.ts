@@ -30,7 +30,7 @@ describe(SchemaPipe.name, () => {
     expect(() => transform(body, schema)).toThrow(
       expect.objectContaining({ message: expect.stringMatching(/^messages\.0\./) }),
     );
-    expect(performance.now() - startedAt).toBeLessThan(500);
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
   });
 
   it('should take as many messages as there may be', () => {

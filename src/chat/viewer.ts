@@ -43,18 +43,27 @@ export class Viewer {
   private dismissal?: Terminal;
   private wroteAt = performance.now();
 
-  /** @param framesSeen of the first entry after the cursor, how many frames the client has */
+  /** The entry that the client has some frames of, by its number. */
+  private readonly begun: number;
+
+  /** @param frames of the entry after the cursor, how many frames the client has */
   constructor(
     readonly run: Run,
     private readonly response: Response,
     private readonly options: ViewerOptions,
     private cursor = 0,
-    readonly framesSeen = 0,
+    private readonly frames = 0,
   ) {
+    this.begun = cursor + 1;
     this.batches = new Observable((subscriber) => this.pump(subscriber));
     this.holding.add(onClientGone(response, () => this.release()));
     this.holding.add(run.activity.subscribe(() => this.onActivity()));
     if (isClientGone(response)) this.release();
+  }
+
+  /** How many frames of an entry the client has. The end of a view that is cut off is another's. */
+  framesSeen({ seq }: Entry): number {
+    return seq === this.begun ? this.frames : 0;
   }
 
   /** Says that something was written: not every dialect shows every entry. */

@@ -41,7 +41,7 @@ export class Server {
     this.url = new URL(address.replace(/\/*$/, '/'));
     this.key = key?.trim();
     if (this.key !== undefined && !/^[ -~]*$/.test(this.key)) {
-      throw new UsageError('The key has characters that headers of HTTP can not have.');
+      throw new UsageError("The key has characters beyond ASCII, or that can't be printed.");
     }
   }
 

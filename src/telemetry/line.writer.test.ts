@@ -82,7 +82,7 @@ describe(LineWriter.name, () => {
     fds = [writer];
     const sut = new LineWriter(writer);
     sut.write('to nobody\n');
-    await sleep(WRITTEN_MS);
+    await eventually(() => expect(complaints).toHaveLength(1));
     sut.write('later\n');
     await sleep(WRITTEN_MS);
 

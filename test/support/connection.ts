@@ -21,7 +21,7 @@ export async function sendHead(port: number, ...lines: string[]) {
     },
     /** Resolves when the other side has ended the connection; then this one does. */
     async ended() {
-      if (!hasEnded) await once(socket, 'end', { signal: AbortSignal.timeout(1_000) });
+      if (!hasEnded) await once(socket, 'end', { signal: AbortSignal.timeout(5_000) });
       socket.end();
       await closed(socket);
     },

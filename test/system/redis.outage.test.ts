@@ -119,8 +119,10 @@ describeRedis('Redis', () => {
   it('should be said to be away also where it never was there, and why', async () => {
     const instance = await startInstance({ DEMO: 'on', REDIS_URL: 'redis://127.0.0.1:1' });
     closing.push(() => instance.kill());
+    const redisLines = () => instance.log().filter(({ context }) => context === 'Redis');
+    await eventually(() => expect(redisLines()).not.toEqual([]));
     await sleep(1_000);
-    const said = instance.log().filter(({ context }) => context === 'Redis');
+    const said = redisLines();
     expect(said).toEqual([
       expect.objectContaining({
         level: 'warn',
@@ -348,7 +350,7 @@ describeRedis('Redis', () => {
     });
   });
 
-  it('should leave nothing queued of a request that was refused while it hung', async () => {
+  it('should say that a run is lost whose request was refused while it hung', async () => {
     const server = await startRedis();
     closing.push(() => server.close());
     const app = await startApp({ OPENAI_BASE_URL: `${upstream.url}/v1`, REDIS_URL: server.url });

@@ -55,12 +55,12 @@ export class ContentBlocks {
     return [...this.endCalls(), ...this.sayWaiting(), ...this.close()];
   }
 
-  /** Whether a call is not whole yet. */
+  /** Whether the arguments of a call have begun and are not whole yet. */
   private get isCalling(): boolean {
     const { open, waiting } = this;
     const calls = [...waiting.values()].map(({ arguments: json }) => json);
     if (open?.type === 'tool_use') calls.push(open.json);
-    return !calls.every(isWhole);
+    return !calls.every((json) => json === '' || isWhole(json));
   }
 
   private say(block: Prose, delta: BlockDelta): StreamEvent[] {
@@ -131,7 +131,9 @@ function isBlank({ id, name, arguments: json }: ToolCallDelta): boolean {
   return id === undefined && name === undefined && json.trim() === '';
 }
 
+/** Looks at the end first: it is asked for every piece of what may be long. */
 function isWhole(json: string): boolean {
+  if (!json.trimEnd().endsWith('}')) return false;
   try {
     JSON.parse(json);
     return true;

@@ -30,7 +30,7 @@ export class ConfigDocument {
     });
   }
 
-  /** Whether it says nothing, as `{}` does not. */
+  /** Whether there is nothing in it; `{}` is something. */
   get isEmpty(): boolean {
     return this.document.toJS() == null;
   }

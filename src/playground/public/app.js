@@ -106,6 +106,7 @@ function send(question) {
 /** @param {Turn} turn */
 function again(turn) {
   if (isAnswering(current)) return;
+  keepTurns();
   dropFrom(turn);
   send(turn.question);
   composer.focus();

@@ -1,0 +1,42 @@
+import { describe, expect, it } from '@jest/globals';
+import type { Response } from 'express';
+import { EventEmitter } from 'node:events';
+import { firstValueFrom, NEVER } from 'rxjs';
+import { ChatError } from '../errors/chat-error.js';
+import { failed } from '../runs/entry.js';
+import { RunLog } from '../runs/run-log.js';
+import type { Run } from '../runs/run.js';
+import { Viewer } from './viewer.js';
+
+/** A response to a client that is there, and takes all. */
+function aResponse(): Response {
+  const socket = Object.assign(new EventEmitter(), { destroyed: false });
+  return Object.assign(new EventEmitter(), {
+    req: { socket },
+    writableNeedDrain: false,
+    setTimeout: () => undefined,
+  }) as unknown as Response;
+}
+
+describe(Viewer.name, () => {
+  it('should count the frames that its client has of the entry after its cursor alone', async () => {
+    const log = new RunLog(() => ({
+      type: 'start',
+      data: { id: 'run_1', model: 'm', created: 0 },
+    }));
+    const run = { log, activity: NEVER } as unknown as Run;
+    log.next({ type: 'message', data: { content: 'Hi' } });
+    const view = (cursor: number, frames: number) =>
+      new Viewer(run, aResponse(), { heartbeatMs: 1e6, writeTimeoutMs: 1e6 }, cursor, frames);
+
+    const begun = view(1, 2);
+    const [message] = await firstValueFrom(begun.batches);
+    expect([message!.type, begun.framesSeen(message!)]).toEqual(['message', 2]);
+
+    // What others kept of a run can be less than what a client has of it.
+    log.abandon(failed(new ChatError('run_lost', 'lost')));
+    const ahead = view(2, 1);
+    const [end] = await firstValueFrom(ahead.batches);
+    expect([end!.type, ahead.framesSeen(end!)]).toEqual(['error', 0]);
+  });
+});
