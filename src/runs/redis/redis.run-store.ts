@@ -68,8 +68,8 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
     // What is not an id is not let near the names of keys.
     if (!RUN_ID.test(id)) return undefined;
     const meta = await this.readMeta(id);
-    // Of a run that ended while Redis was away, or was taken for lost, its own instance knows the end.
-    if (!meta || (local && !meta.hasEnded)) return local;
+    // Of a run that was taken for lost only its own instance knows the end.
+    if (!meta || (local && meta.isLost)) return local;
     const known = this.remote.get(id)?.deref();
     if (known) {
       known.meta = meta;
