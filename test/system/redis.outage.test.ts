@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { createClient } from '@redis/client';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startApp, type RunningApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
@@ -142,6 +143,9 @@ describeRedis('Redis', () => {
     // Not of their start, all at once on instances that have just been started.
     const control = longestDelay(directly());
     const delays = streams.map(longestDelay);
+    // While this process itself collects garbage, what is under way to it is late, but what it sends is not.
+    const pauses = monitorEventLoopDelay({ resolution: 10 });
+    pauses.enable();
 
     await server.stop();
     await becomes(b, 200, 'degraded');
@@ -171,8 +175,9 @@ describeRedis('Redis', () => {
       if (elsewhere[at]) expect(withoutHeartbeats(elsewhere[at].text())).toBe(stream.text());
     }
     const longest = Math.max(...(await Promise.all(delays)));
-    if (process.env.SHOW_FIGURES) console.log({ longest, control: await control });
-    expect(longest - (await control)).toBeLessThan(MAX_DELAY_MS);
+    const own = Math.max(await control, pauses.max / 1e6);
+    if (process.env.SHOW_FIGURES) console.log({ longest, own });
+    expect(longest - own).toBeLessThan(MAX_DELAY_MS);
   }, 60_000);
 
   it('should lose no run when the machine that all of them are on is held up', async () => {
