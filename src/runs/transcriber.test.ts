@@ -22,6 +22,7 @@ function choice(delta: UpstreamChoice['delta'], finish_reason: string | null = n
 }
 
 const text = (content: string, index = 0) => choice({ content }, null, index);
+const first = (content: string) => choice({ role: 'assistant', content });
 const finish = (reason = 'stop', index = 0) => choice({}, reason, index);
 
 /** All events of an answer, the last one included. */
@@ -170,6 +171,41 @@ describe(Transcriber, () => {
       expect(g!.data).toEqual({ index: 1, name: 'g', arguments: '' });
     });
 
+    it.each([0, undefined])('should tell calls apart that all have the index %j', (index) => {
+      const call = (id: string | undefined, name: string | undefined, json: string) =>
+        chunk([choice({ tool_calls: [{ index, id, function: { name, arguments: json } }] })]);
+      const events = eventsOf([
+        call('a', 'f', '{"x":1}'),
+        call('b', 'f', '{"x"'),
+        call('b', undefined, ':2}'),
+        // Some servers give every piece an id.
+        call('c', 'g', '{"y"'),
+        call('d', 'g', ':3}'),
+        chunk([finish('tool_calls')]),
+      ]);
+      expect(events.map(({ data }) => data)).toMatchObject([
+        { index: 0, id: 'a', arguments: '{"x":1}' },
+        { index: 1, id: 'b', arguments: '{"x"' },
+        { index: 1, id: 'b', arguments: ':2}' },
+        { index: 2, id: 'c', arguments: '{"y"' },
+        { index: 2, id: 'd', arguments: ':3}' },
+      ]);
+    });
+
+    it('should have the name and the input of a custom tool', () => {
+      const call = (custom: object, id?: string) =>
+        chunk([choice({ tool_calls: [{ index: 0, id, type: 'custom', ...{ custom } }] })]);
+      const chunks = [
+        call({ name: 'sh', input: '' }, 'a'),
+        call({ input: 'ls -l' }),
+        chunk([finish('tool_calls')]),
+      ];
+      expect(eventsOf(chunks).map(({ data }) => data)).toEqual([
+        { index: 0, id: 'a', name: 'sh', arguments: '' },
+        { index: 0, arguments: 'ls -l' },
+      ]);
+    });
+
     it('should be none for frames without content', () => {
       expect(
         eventsOf([
@@ -190,7 +226,7 @@ describe(Transcriber, () => {
     it("should stay upstream's own JSON when nothing in them must change", () => {
       const json = '{"id":"chatcmpl-1", "object":"chat.completion.chunk", "x_new":1e2}';
       const transcriber = new Transcriber({ target: 'test/gpt' }, 1);
-      const [event] = transcriber.add({ chunk: chunk([text('Hi')]), json });
+      const [event] = transcriber.add({ chunk: chunk([first('Hi')]), json });
       expect(event!.chunks).toEqual([json]);
     });
 
@@ -199,6 +235,22 @@ describe(Transcriber, () => {
       const drafts = transcribe([role, chunk([text('Hi')]), chunk([finish()])]);
       expect(drafts.map(({ chunks }) => chunks?.length)).toEqual([2, 1]);
       expect(outputOf(drafts)).toEqual([role, chunk([text('Hi')]), chunk([finish()])]);
+    });
+
+    it('should have a role in the first of each choice, as the clients of OpenAI count on', () => {
+      const chunks = [
+        chunk([text('a'), text('b', 1)]),
+        chunk([text('c'), text('d', 1)]),
+        chunk([finish(), finish('stop', 1)]),
+      ];
+      const roles = outputOf(transcribe(chunks, 2)).map(({ choices }) =>
+        choices.map(({ delta }) => delta.role),
+      );
+      expect(roles).toEqual([
+        ['assistant', 'assistant'],
+        [undefined, undefined],
+        [undefined, undefined],
+      ]);
     });
 
     it('should all have one id and one time of creation', () => {
@@ -213,25 +265,25 @@ describe(Transcriber, () => {
     });
 
     it('should get an id, a time and a model where upstream gives none at all', () => {
-      const [first, ...others] = outputOf(
+      const [one, ...others] = outputOf(
         transcribe([{ choices: [{ delta: { content: 'a' } }] }, { choices: [finish()] }]),
       );
-      expect(first).toEqual({
+      expect(one).toEqual({
         id: expect.stringMatching(/^chatcmpl-./),
         object: 'chat.completion.chunk',
         created: expect.any(Number),
         model: 'test/gpt',
-        choices: [{ index: 0, delta: { content: 'a' }, finish_reason: null }],
+        choices: [{ index: 0, delta: { role: 'assistant', content: 'a' }, finish_reason: null }],
       });
       expect(others.map(({ id, created }) => ({ id, created }))).toEqual([
-        { id: first!.id, created: first!.created },
+        { id: one!.id, created: one!.created },
       ]);
     });
 
     it('should have no finish reason beside content: it gets a chunk of its own', () => {
       const drafts = transcribe([chunk([choice({ content: 'Hi' }, 'stop')])]);
       expect(outputOf(drafts).map(({ choices }) => choices)).toEqual([
-        [{ index: 0, delta: { content: 'Hi' }, logprobs: null, finish_reason: null }],
+        [first('Hi')],
         [{ index: 0, delta: {}, logprobs: null, finish_reason: 'stop' }],
       ]);
       expect(drafts.map(({ type, chunks }) => [type, chunks?.length])).toEqual([
@@ -280,6 +332,17 @@ describe(Transcriber, () => {
       expect(outputOf(drafts)[1]).not.toHaveProperty('prompt_filter_results');
     });
 
+    it('should bring along what is said beside the usage, or last, with the chunk of the usage', () => {
+      const drafts = transcribe([
+        chunk([text('a')]),
+        chunk([finish()]),
+        chunk([], { usage: { prompt_tokens: 1 }, timings: { predicted_ms: 5 } }),
+        chunk([], { x_last: 1 }),
+      ]);
+      const { usageChunk } = drafts.at(-1) as Draft & { type: 'done' };
+      expect(usageChunk).toEqual(chunk([], { timings: { predicted_ms: 5 }, x_last: 1 }));
+    });
+
     it('should not have what the schema forbids', () => {
       const drafts = transcribe([
         chunk([text('a')], { system_fingerprint: null, service_tier: 'on_demand' }),
@@ -288,7 +351,7 @@ describe(Transcriber, () => {
         chunk([], { system_fingerprint: null, usage: { prompt_tokens: 1 } }),
       ]);
       expect(outputOf(drafts)).toEqual([
-        chunk([text('a')]),
+        chunk([first('a')]),
         chunk([text('b')], { system_fingerprint: 'fp', service_tier: null }),
         chunk([finish('stop')], { system_fingerprint: 'fp', service_tier: 'flex' }),
       ]);
@@ -306,7 +369,10 @@ describe(Transcriber, () => {
       expect(outputOf(drafts).map(({ choices }) => choices[0])).toEqual([
         {
           index: 0,
-          delta: { tool_calls: [{ index: 0, type: 'function', function: {} }] },
+          delta: {
+            role: 'assistant',
+            tool_calls: [{ index: 0, type: 'function', function: {} }],
+          },
           finish_reason: null,
         },
         { index: 0, delta: {}, finish_reason: null },

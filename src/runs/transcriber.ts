@@ -4,9 +4,12 @@ import type { CompletionUsage } from 'openai/resources/completions';
 import { ChatError, truncated } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
 import { otherContent, type UpstreamChunk } from '../providers/chunk.js';
+import { CallIndexes } from './call-indexes.js';
 import { TextEntry, type Draft, type Terminal, type Usage } from './entry.js';
 import { isStandard, toStandard, type Choice } from './standard-choice.js';
 import { toJson } from './to-json.js';
+
+type ToolCall = ChatCompletionChunk.Choice.Delta.ToolCall;
 
 const OBJECT = 'chat.completion.chunk';
 
@@ -16,11 +19,13 @@ const SERVICE_TIERS = new Set(['auto', 'default', 'flex', 'scale', 'priority']);
 
 /**
  * Turns one provider's chunks into a run's events, and into chunks that every client of OpenAI's
- * dialect can read: OpenAI's schema, one `id` and `created` throughout, one finish reason a choice and
- * none on a chunk with content, usage apart. A chunk that is so already stays the JSON
- * that upstream wrote.
+ * dialect can read: OpenAI's schema, one `id` and `created` throughout, a role and one finish reason a
+ * choice and none on a chunk with content, an index for each tool call, usage apart. A chunk that is
+ * so already stays the JSON that upstream wrote.
  */
 export class Transcriber {
+  /** Of the choices that have begun. */
+  private readonly callIndexes = new Map<number, CallIndexes>();
   private readonly finishReasons = new Map<number, string>();
   private identity?: Pick<ChatCompletionChunk, 'id' | 'created' | 'object' | 'model'>;
   private lastWithUsage?: UpstreamChunk;
@@ -75,12 +80,10 @@ export class Transcriber {
       if (!chunk.usage) this.extras = { ...this.extras, ...standardFields(chunk) };
       return [];
     }
-    const choices: Choice[] = given.every(isStandard) ? given : given.map(toStandard);
+    const standard: Choice[] = given.every(isStandard) ? given : given.map(toStandard);
+    const choices = this.continued(standard);
     const events: Draft[] = [];
-    for (const choice of choices) {
-      this.expectAsked(choice);
-      addEvents(choice, events);
-    }
+    for (const choice of choices) addEvents(choice, events);
     const finishing = this.finishing(choices);
     const together = events.length > 0 ? NONE : finishing;
     if (choices === given && this.isClean(chunk, choices, together)) {
@@ -111,7 +114,12 @@ export class Transcriber {
         usage: this.usage,
       },
       chunks: this.pending,
-      usageChunk: { ...standardFields(this.lastWithUsage ?? {}), ...this.identity!, choices: [] },
+      usageChunk: {
+        ...this.extras,
+        ...standardFields(this.lastWithUsage ?? {}),
+        ...this.identity!,
+        choices: [],
+      },
     };
   }
 
@@ -122,6 +130,31 @@ export class Transcriber {
       'provider_malformed',
       'The provider sent an answer that was not asked for.',
     );
+  }
+
+  /**
+   * Choices as they go on from those before: the first of each with a role, every tool call with an
+   * index of its own.
+   * @returns the same choices where nothing in them must change
+   */
+  private continued(choices: Choice[]): Choice[] {
+    const continued = choices.map((choice) => this.continue(choice));
+    return continued.every((choice, at) => choice === choices[at]) ? choices : continued;
+  }
+
+  private continue(choice: Choice): Choice {
+    const { index, delta } = choice;
+    let role = delta.role;
+    let indexes = this.callIndexes.get(index);
+    if (!indexes) {
+      this.expectAsked(choice);
+      this.callIndexes.set(index, (indexes = new CallIndexes()));
+      role ??= 'assistant';
+    }
+    const { tool_calls } = delta;
+    const calls = tool_calls && indexes.renumber(tool_calls);
+    if (role === delta.role && calls === tool_calls) return choice;
+    return { ...choice, delta: { role, ...delta, ...(calls && { tool_calls: calls }) } };
   }
 
   private send(chunk: string, events: readonly Draft[]) {
@@ -229,18 +262,17 @@ function countReasons(choices: readonly Choice[]): number {
   return count;
 }
 
-function toolCall({
-  index,
-  id,
-  function: called,
-}: ChatCompletionChunk.Choice.Delta.ToolCall): Draft {
+/** @param call what of it OpenAI's type does not know is its newer kind, whose input is no JSON */
+function toolCall(call: ToolCall & { custom?: { name?: string; input?: string } }): Draft {
+  const { index, id, function: called, custom } = call;
+  const name = called?.name ?? custom?.name;
   return {
     type: 'tool_call',
     data: {
       index,
       ...(id && { id }),
-      ...(called?.name && { name: called.name }),
-      arguments: called?.arguments ?? '',
+      ...(name && { name }),
+      arguments: called?.arguments ?? custom?.input ?? '',
     },
   };
 }
