@@ -45,6 +45,9 @@ export const deploymentSchema = z
 
 export type Deployment = z.infer<typeof deploymentSchema>;
 
+/** Azure's own guide has its clients send an empty name beside the one in the path. */
+export const deploymentRequestSchema = chatRequestSchema.extend({ model: z.string().nullish() });
+
 const format = z.enum(FORMATS).optional();
 
 /** The query of both native routes. */

@@ -10,9 +10,9 @@ const ApiVersion = () =>
     description: "Any value asks for Anthropic's shape.",
   });
 
-/** The models, for clients of OpenAI's and of Anthropic's API. */
+/** The models, for clients of OpenAI's, Azure's and Anthropic's API. */
 @ApiTags('openai', 'anthropic')
-@Controller(['v1/models', 'openai/v1/models'])
+@Controller(['v1/models', 'openai/v1/models', 'openai/models'])
 export class ModelsController {
   constructor(private readonly models: ModelsService) {}
 

@@ -4,6 +4,7 @@ import type { Response } from 'express';
 import { ChatError } from '../errors/chat-error.js';
 import {
   chatRequestSchema,
+  deploymentRequestSchema,
   deploymentSchema,
   type ChatRequestBody,
   type Deployment,
@@ -51,7 +52,7 @@ export class AzureController {
   @ApiCompletion()
   createCompletion(
     @Param('model', new SchemaPipe(deploymentSchema)) model: Deployment,
-    @Body(new SchemaPipe(chatRequestSchema)) body: ChatRequestBody,
+    @Body(new SchemaPipe(deploymentRequestSchema)) body: ChatRequestBody,
     @Res() response: Response,
   ): Promise<void> {
     return this.completions.create({ ...body, model }, response);

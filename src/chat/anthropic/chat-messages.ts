@@ -48,22 +48,30 @@ function resultOf({ content, is_error }: ToolResult): string {
 /** Text alone as a string: not every server that speaks OpenAI's API takes parts. */
 function contentOf(blocks: ShownBlock[]): ChatCompletionUserMessageParam['content'] {
   const texts = blocks.filter((block) => block.type === 'text');
-  return texts.length === blocks.length ? joined(texts) : blocks.map(partOf);
+  return texts.length === blocks.length ? joined(texts) : blocks.flatMap(partsOf);
 }
 
-function partOf(block: ShownBlock): ChatCompletionContentPart {
+function partsOf(block: ShownBlock): ChatCompletionContentPart[] {
   switch (block.type) {
     case 'text':
-      return { type: 'text', text: block.text };
+      return [textPart(block.text)];
     case 'image':
-      return { type: 'image_url', image_url: { url: urlOf(block.source) } };
+      return [{ type: 'image_url', image_url: { url: urlOf(block.source) } }];
     case 'document': {
-      const { source, title } = block;
-      if (source.type === 'text') return { type: 'text', text: source.data };
-      const filename = title ?? 'document';
-      return { type: 'file', file: { filename, file_data: urlOf(source) } };
+      const { source, title, context } = block;
+      if (source.type === 'text') {
+        const text = [title, context, source.data].filter(Boolean).join('\n\n');
+        return [textPart(text)];
+      }
+      const filename = title || 'document';
+      const file = { filename, file_data: urlOf(source) };
+      return [...(context ? [textPart(context)] : []), { type: 'file', file }];
     }
   }
+}
+
+function textPart(text: string): ChatCompletionContentPart {
+  return { type: 'text', text };
 }
 
 type Source = { type: 'base64'; media_type: string; data: string } | { type: 'url'; url: string };

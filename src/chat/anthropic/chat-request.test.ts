@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { EXTENSIONS } from '../../providers/chat-provider.js';
 import { SchemaPipe } from '../schema.pipe.js';
 import { toChatRequest } from './chat-request.js';
 import { messagesRequestSchema } from './messages.schema.js';
@@ -53,12 +54,15 @@ describe(toChatRequest.name, () => {
     ]);
 
     const png = { type: 'base64', media_type: 'image/png', data: 'AAAA' };
+    const notes = { type: 'text', media_type: 'text/plain', data: 'notes' };
     const pdf = { type: 'base64', media_type: 'application/pdf', data: 'BBBB' };
     const content = [
       { type: 'image', source: png },
       { type: 'image', source: { type: 'url', url: 'https://example.com/a.png' } },
       { type: 'document', source: pdf, title: 'a.pdf' },
-      { type: 'document', source: { type: 'text', media_type: 'text/plain', data: 'notes' } },
+      { type: 'document', source: notes },
+      { type: 'document', source: notes, title: 'A', context: 'From 2020' },
+      { type: 'document', source: pdf, context: 'From 2020' },
       text,
     ];
     expect(messagesOf({ role: 'user', content })).toEqual([
@@ -72,6 +76,12 @@ describe(toChatRequest.name, () => {
             file: { filename: 'a.pdf', file_data: 'data:application/pdf;base64,BBBB' },
           },
           { type: 'text', text: 'notes' },
+          { type: 'text', text: 'A\n\nFrom 2020\n\nnotes' },
+          { type: 'text', text: 'From 2020' },
+          {
+            type: 'file',
+            file: { filename: 'document', file_data: 'data:application/pdf;base64,BBBB' },
+          },
           text,
         ],
       },
@@ -212,9 +222,23 @@ describe(toChatRequest.name, () => {
         },
       },
     ],
+    [
+      { output_format: { type: 'json_schema', schema: { type: 'object' } } },
+      {
+        response_format: {
+          type: 'json_schema',
+          json_schema: { name: 'answer', schema: { type: 'object' }, strict: true },
+        },
+      },
+    ],
     [{ service_tier: 'auto', container: 'c', context_management: { edits: [] } }, {}],
   ])('translates %j', (request, expected) => {
     expect(translated(request)).toEqual({ ...translated({}), ...expected });
+  });
+
+  it('tells models of Ollama that they shall not think', () => {
+    const request = pipe.transform({ ...MINIMAL, thinking: { type: 'disabled' } });
+    expect(toChatRequest(request)).toMatchObject({ [EXTENSIONS]: { think: false } });
   });
 });
 

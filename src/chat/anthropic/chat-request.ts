@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { EXTENSIONS } from '../../providers/chat-provider.js';
 import type { ChatRequestBody } from '../chat-request.schema.js';
 import { toChatMessages } from './chat-messages.js';
 import type { MessagesRequest, Prompt } from './messages.schema.js';
@@ -29,6 +30,8 @@ export function toChatRequest(request: MessagesRequest): ChatRequestBody {
     reasoning_effort: effortOf(request),
     response_format: responseFormatOf(request),
     user: userOf(request),
+    // Ollama's models think unless they are told not to; others are not asked to.
+    ...(request.thinking?.type === 'disabled' && { [EXTENSIONS]: { think: false } }),
   };
 }
 
@@ -71,8 +74,8 @@ function effortOf({ thinking, output_config }: MessagesRequest): string | undefi
   return budget <= MEDIUM_BUDGET ? 'medium' : 'high';
 }
 
-function responseFormatOf({ output_config }: MessagesRequest) {
-  const format = output_config?.format;
+function responseFormatOf({ output_config, output_format }: MessagesRequest) {
+  const format = output_config?.format ?? output_format;
   if (!format) return undefined;
   return {
     type: 'json_schema',

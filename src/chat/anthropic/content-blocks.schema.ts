@@ -17,6 +17,7 @@ const image = z.object({
 const document = z.object({
   type: z.literal('document'),
   title: z.string().nullish(),
+  context: z.string().nullish(),
   source: z.discriminatedUnion(
     'type',
     [

@@ -61,6 +61,7 @@ export const messagesRequestSchema = promptSchema.extend({
   output_config: z
     .object({ effort: z.string().nullish(), format: outputFormat.nullish() })
     .nullish(),
+  output_format: outputFormat.nullish().describe('Its name before `output_config`.'),
   metadata: z.object({ user_id: z.string().nullish() }).nullish(),
 });
 

@@ -30,6 +30,11 @@ const PARAMETERS = [
   'logit_bias',
   'service_tier',
   'user',
+  'safety_identifier',
+  'prompt_cache_key',
+  'prediction',
+  'web_search_options',
+  'chat_template_kwargs',
 ];
 
 const chatRequest = new SchemaPipe(chatRequestSchema);

@@ -68,6 +68,24 @@ describe(ChatCompletions.name, () => {
     },
   );
 
+  it('should ask for max_tokens where max_completion_tokens are refused, and then at once', async () => {
+    const limited = () =>
+      sut.stream('text', { messages: [], max_completion_tokens: 9 }, { connectMs: 5, observer });
+    const message = JSON.stringify([{ type: 'extra_forbidden', loc: ['max_completion_tokens'] }]);
+    request.mockResolvedValueOnce(refusal({ message }));
+    request.mockImplementation(() =>
+      Promise.resolve(upstreamResponse(200, '', { 'content-type': 'text/event-stream' })),
+    );
+    for (let time = 0; time < 2; time++) await expect(lastValueFrom(limited())).rejects.toThrow();
+    const asked = request.mock.calls.map(([, { body }]) => JSON.parse(body!) as object);
+    expect(asked).toHaveLength(3);
+    expect(asked[0]).toMatchObject({ max_completion_tokens: 9 });
+    for (const body of asked.slice(1)) {
+      expect(body).toMatchObject({ max_tokens: 9, stream_options: { include_usage: true } });
+      expect(body).not.toHaveProperty('max_completion_tokens');
+    }
+  });
+
   it('should keep the token of a refused request out of its words, also when there is a new one', async () => {
     tokens.mockResolvedValueOnce('first-token');
     request.mockImplementationOnce(async () => {

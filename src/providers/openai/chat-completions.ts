@@ -15,6 +15,24 @@ export const SDK_OPTIONS = { organization: null, project: null } as const;
 /** Models whose heads are kept: clients may ask for what there is not. */
 const MAX_HEADS = 1_000;
 
+type Body = Record<string, unknown>;
+
+/**
+ * Requests anew for servers that refuse a parameter: Azure's old versions know no `stream_options`,
+ * and Mistral no `max_completion_tokens`, which is what Anthropic's clients always mean.
+ */
+const REWORDED = {
+  stream_options: (body: Body): Body => ({ ...body, stream_options: undefined }),
+  max_completion_tokens: ({ max_completion_tokens: max_tokens, ...body }: Body): Body => ({
+    max_tokens,
+    ...body,
+  }),
+};
+
+type Refusable = keyof typeof REWORDED;
+
+const REFUSABLE = Object.keys(REWORDED) as Refusable[];
+
 /** What the requests for one model have in common. */
 interface Head {
   model: string;
@@ -22,8 +40,8 @@ interface Head {
   headers: Record<string, string>;
   /** What they are authenticated with. */
   key: string | null;
-  /** Whether the server refuses `stream_options`, as Azure's old versions do. */
-  refusesOptions?: boolean;
+  /** The parameters that the server refuses. */
+  refused: readonly Refusable[];
 }
 
 type SendOptions = Pick<UpstreamRequest, 'demand' | 'connectMs' | 'observer'>;
@@ -64,20 +82,19 @@ export class ChatCompletions {
     head: Head,
     request: ChatRequest,
     options: SendOptions,
-    asksUsage = !head.refusesOptions,
+    unasked = head.refused,
   ): Promise<UpstreamResponse> {
     const { model, target, headers, key } = head;
     // Whoever asked may have left while there was something to wait for.
     if (options.demand.closed) throw cancelled();
     const { stream_options: asked } = request;
-    const body = {
+    let body: Body = {
       ...request,
       model,
       stream: true,
-      stream_options: asksUsage
-        ? { ...(asked as object | undefined), include_usage: true }
-        : undefined,
+      stream_options: { ...(asked as object | undefined), include_usage: true },
     };
+    for (const parameter of unasked) body = REWORDED[parameter](body);
     const response = await this.http.request(target, {
       method: 'POST',
       headers,
@@ -93,11 +110,12 @@ export class ChatCompletions {
     const said = refusalFields(text);
     // All of it where it has no words: some services have them deeper within.
     const words = said?.message === undefined ? text : `${said.param ?? ''} ${said.message}`;
-    const isAboutOptions = (status === 400 || status === 422) && words.includes('stream_options');
-    if (asksUsage && isAboutOptions) {
-      const stream = await this.open(head, request, options, false);
+    const named = REFUSABLE.find((name) => body[name] !== undefined && words.includes(name));
+    if (named && (status === 400 || status === 422)) {
+      const without = [...unasked, named];
+      const stream = await this.open(head, request, options, without);
       // A refusal may have repeated the request and be about something else.
-      head.refusesOptions = true;
+      head.refused = without;
       return stream;
     }
     throw refused({
@@ -130,7 +148,7 @@ export class ChatCompletions {
       path: '/chat/completions',
       body: { model },
     });
-    return { model, target: new URL(url), headers: plainHeaders(req.headers), key };
+    return { model, target: new URL(url), headers: plainHeaders(req.headers), key, refused: [] };
   }
 }
 
