@@ -1,6 +1,7 @@
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { NextFunction, Request, Response } from 'express';
 import helmet from 'helmet';
+import type { Socket } from 'node:net';
 import type { Config } from '../config/config.js';
 import { MAX_HEADERS } from './expect-well-formed.js';
 
@@ -54,6 +55,8 @@ export function harden(app: NestExpressApplication, config: Config) {
   });
   if (config.DOCS) app.use('/docs', helmet.contentSecurityPolicy(DOCS_PAGE));
   const server = app.getHttpServer();
+  // Each request that waits its turn on a connection listens to that, which is no leak to warn of.
+  server.on('connection', (socket: Socket) => socket.setMaxListeners(0));
   server.headersTimeout = HEADERS_MS;
   server.requestTimeout = REQUEST_MS;
   server.maxHeadersCount = MAX_HEADERS;

@@ -41,6 +41,9 @@ export class Generation {
    */
   readonly frames: Observable<Frame>;
 
+  /** Whether any target was asked. */
+  hasAsked = false;
+
   private readonly overMs: number;
   private index = 0;
   private state!: TargetState;
@@ -118,6 +121,7 @@ export class Generation {
   private ask(answer: Subscriber<Frame>): Observable<never> {
     const { provider, model, timeouts } = this.asked;
     const report = (this.report = this.enter());
+    this.hasAsked = true;
     const firstTokenMs = Math.min(timeouts.firstToken, this.turnUntil - performance.now());
     this.isCut = firstTokenMs < (timeouts.firstToken / this.route.targets.length) * FAIR_SHARE;
     const { observer } = this;

@@ -21,6 +21,7 @@ class Script {
   closed = 0;
   private readonly said = new Subject<Frame>();
   target = 'test/model';
+  hasAsked = true;
   readonly frames = new Observable<Frame>((subscriber) => {
     this.opened += 1;
     subscriber.add(this.said.subscribe(subscriber));
@@ -423,6 +424,28 @@ describe(LocalRun, () => {
       expect(run.state.usage).toBeNull();
     });
 
+    it('should be none of a request that was refused after the run was opened', async () => {
+      const run = start({ commitAfterMs: 10 });
+      view(run);
+      await pass(10);
+      expect(run.log.isOpen).toBe(true);
+      script.fail(new ChatError('provider_unavailable', 'gone'));
+      await pass(0);
+
+      expect(estimateUsage).not.toHaveBeenCalled();
+      expect(run.state.usage).toBeNull();
+    });
+
+    it('should be none of a request that was given up before any target was asked', async () => {
+      script.hasAsked = false;
+      const run = start();
+      view(run);
+      await run.cancel();
+
+      expect(estimateUsage).not.toHaveBeenCalled();
+      expect(run.state.usage).toBeNull();
+    });
+
     it('should be counted after upstream was closed, with no second end meanwhile', async () => {
       let settle: (usage: Usage) => void = () => undefined;
       estimateUsage.mockReturnValue(new Promise((resolve) => (settle = resolve)));
@@ -467,6 +490,21 @@ describe(LocalRun, () => {
       script.fail(new ChatError(code, 'too late'));
       await pass(0);
       expect(typesOf(run)).toEqual(['start', 'message', terminal]);
+    });
+
+    it.each<[string, (run: LocalRun, viewer: Subscription) => void]>([
+      ['its viewer', (_run, viewer) => viewer.unsubscribe()],
+      ['who stops it', (run) => void run.cancel()],
+      ['a server that leaves', (run) => void run.fail(new ChatError('shutting_down', 'Bye.'))],
+    ])('should be done in spite of %s', async (_who, end) => {
+      const run = start({ graceMs: 0 });
+      const viewer = view(run);
+      script.say('Hi');
+      script.finish();
+      end(run, viewer);
+      await pass(0);
+      expect(script.isOpen).toBe(false);
+      expect(typesOf(run)).toEqual(['start', 'message', 'done']);
     });
 
     it('should wait for the finish reason of every choice first', async () => {
@@ -557,7 +595,7 @@ describe(LocalRun, () => {
       await pass(0);
       expect([end, jest.getTimerCount()]).toEqual([end, 0]);
     }
-    const idle = start({ generation: { target: 'test/model', frames: NEVER } });
+    const idle = start({ generation: { target: 'test/model', frames: NEVER, hasAsked: true } });
     await idle.cancel();
     expect(jest.getTimerCount()).toBe(0);
   });

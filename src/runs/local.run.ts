@@ -24,6 +24,8 @@ export interface GenerationSource {
   readonly frames: Observable<Frame>;
   /** The name of the target that answers: of the one that is asked, until one does. */
   readonly target: string;
+  /** Whether any target was asked: a queue or a breaker can keep a request from all of them. */
+  readonly hasAsked: boolean;
 }
 
 export interface LocalRunOptions {
@@ -144,7 +146,7 @@ export class LocalRun implements Run {
   }
 
   private async end(terminal: Terminal) {
-    this.conclude(terminal);
+    this.stop(terminal);
     await lastValueFrom(this.log, { defaultValue: undefined });
   }
 
@@ -163,10 +165,15 @@ export class LocalRun implements Run {
     if (this.viewing > 0) return;
     this.seenBytes = this.bytes;
     const { graceMs } = this.options;
-    if (graceMs === 0) this.conclude(cancelled());
+    if (graceMs === 0) this.stop(cancelled());
     else if (graceMs !== Infinity && !this.generating.closed) {
-      this.leaving = setTimeout(() => this.conclude(cancelled()), graceMs);
+      this.leaving = setTimeout(() => this.stop(cancelled()), graceMs);
     }
+  }
+
+  /** Breaks the answer off, unless all of it is there and just its usage is waited for. */
+  private stop(terminal: Terminal) {
+    this.conclude(this.transcriber.hasFinished ? this.transcriber.end() : terminal);
   }
 
   private get status(): RunStatus {
@@ -240,8 +247,8 @@ export class LocalRun implements Run {
     if (this.generating.closed) return;
     this.generating.unsubscribe();
     // A request that was refused used nothing.
-    const isFree = terminal.type === 'error' && !this.log.isOpen;
-    if (terminal.data.usage || isFree) {
+    const isRefused = terminal.type === 'error' && this.firstTokenAt === undefined;
+    if (terminal.data.usage || isRefused || !this.options.generation.hasAsked) {
       this.close(terminal);
       return;
     }

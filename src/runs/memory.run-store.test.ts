@@ -12,7 +12,7 @@ const STORE = { retentionMs: 60_000, maxSize: 1_000 };
 function addRun(store: MemoryRunStore): LocalRun {
   const run = new LocalRun({
     caller: { owner: 'key:alice', name: 'alice', source: 'key', credential: 'a' },
-    generation: { target: 'demo/echo', frames: NEVER },
+    generation: { target: 'demo/echo', frames: NEVER, hasAsked: false },
     choices: 1,
     graceMs: 0,
     commitAfterMs: 1_000,

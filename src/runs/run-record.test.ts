@@ -26,7 +26,7 @@ describe("a run's record", () => {
       caller: { owner: 'key:ann', name: 'ann', source: 'key', credential: 'a' },
       requestId: 'request-1',
       model: 'alias',
-      generation: { target: 'test/model', frames },
+      generation: { target: 'test/model', frames, hasAsked: true },
       choices: 1,
       graceMs: GRACE_MS,
       commitAfterMs: 10_000,

@@ -28,7 +28,7 @@ class ToldRun extends LocalRun {
     super({
       caller: { owner, name: owner, source: 'key', credential: 'a' },
       model: 'm',
-      generation: { target: 'told/m', frames: told },
+      generation: { target: 'told/m', frames: told, hasAsked: true },
       choices,
       graceMs: Infinity,
       commitAfterMs: 10_000,

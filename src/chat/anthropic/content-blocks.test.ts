@@ -37,6 +37,18 @@ describe(ContentBlocks.name, () => {
     expect(read(events)).toEqual(['a f {"x":1}', 'b g {"y":2}']);
   });
 
+  it('should begin a call once its name is there, and nothing else before its arguments', () => {
+    const blocks = new ContentBlocks((index) => `call_${index}`);
+    const events = [
+      blocks.call({ index: 0, id: 'a', arguments: '' }),
+      blocks.call({ index: 0, name: 'f', arguments: '' }),
+      blocks.text('\n'),
+      blocks.call({ index: 0, arguments: '{"x":1}' }),
+      blocks.end(),
+    ].flat();
+    expect(read(events)).toEqual(['a f {"x":1}', 'text \n']);
+  });
+
   it('should have what comes between the pieces of a call after it, in order', () => {
     const blocks = new ContentBlocks((index) => `call_${index}`);
     const events = [

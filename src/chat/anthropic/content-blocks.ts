@@ -47,7 +47,13 @@ export class ContentBlocks {
       }
     }
     if (isBlank(delta) && !this.waiting.has(delta.index)) return [];
-    return [...this.close(), ...this.startCall(this.withWaiting(delta))];
+    const call = this.withWaiting(delta);
+    // Its block begins with its name, which some services have after its id.
+    if (!call.name) {
+      this.waiting.set(delta.index, call);
+      return [];
+    }
+    return [...this.close(), ...this.startCall(call)];
   }
 
   /** Closes what is open, after all that waited. */
@@ -55,12 +61,12 @@ export class ContentBlocks {
     return [...this.endCalls(), ...this.sayWaiting(), ...this.close()];
   }
 
-  /** Whether the arguments of a call have begun and are not whole yet. */
+  /** Whether a call has no arguments yet, or a part of them. */
   private get isCalling(): boolean {
     const { open, waiting } = this;
     const calls = [...waiting.values()].map(({ arguments: json }) => json);
     if (open?.type === 'tool_use') calls.push(open.json);
-    return !calls.every((json) => json === '' || isWhole(json));
+    return !calls.every(isWhole);
   }
 
   private say(block: Prose, delta: BlockDelta): StreamEvent[] {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect as connectTcp, isIP, type Socket, type TcpNetConnectOpts } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { ChatError } from '../../errors/chat-error.js';
+import { lookup } from './lookup.js';
 import { basicCredentials, requestHead } from './request-head.js';
 import { MalformedResponse, ResponseParser } from './response-parser.js';
 
@@ -10,6 +11,13 @@ const READ_BUFFER = Buffer.allocUnsafeSlow(65_536);
 
 /** What is silent for so long is asked whether it is there, by the system. */
 const KEEP_ALIVE_MS = 1_000;
+
+/**
+ * One address of a name gets so long, in milliseconds, before the next is tried: a packet that is lost is
+ * sent again after a second. Node gives all but the last a quarter of that, and the last may be one of
+ * IPv6 that is not reachable from here.
+ */
+const ATTEMPT_MS = 1_500;
 
 export interface ConnectOptions {
   /** What it goes through. */
@@ -65,9 +73,16 @@ async function open(
   // Without the brackets of an IPv6 address.
   const host = to.hostname.replace(/^\[|\]$/g, '');
   const isTls = isSecure(to);
+  const address = {
+    host,
+    port: Number(to.port) || (isTls ? 443 : 80),
+    lookup,
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: ATTEMPT_MS,
+  };
   const socket = isTls
-    ? connectTls({ ...tlsOptions(host), port: Number(to.port) || 443, ...options })
-    : connectTcp({ host, port: Number(to.port) || 80, ...options });
+    ? connectTls({ ...address, ...tlsOptions(host), ...options })
+    : connectTcp({ ...address, ...options });
   if (onSession) socket.on('session', onSession);
   // TLS can fail later too, and leaves the socket open then.
   socket.on('error', () => socket.destroy());
@@ -76,7 +91,7 @@ async function open(
 }
 
 function tlsOptions(host: string): ConnectionOptions {
-  return { host, servername: isIP(host) ? '' : host, ALPNProtocols: ['http/1.1'] };
+  return { servername: isIP(host) ? '' : host, ALPNProtocols: ['http/1.1'] };
 }
 
 /** RFC 9110 §9.3.6. */

@@ -21,7 +21,7 @@ describe(RemoteViewers.name, () => {
     sut = new RemoteViewers(redis as unknown as RedisConnection);
     const run = new LocalRun({
       caller: { owner: 'key:alice', name: 'alice', source: 'key', credential: 'a' },
-      generation: { target: 'demo/echo', frames: NEVER },
+      generation: { target: 'demo/echo', frames: NEVER, hasAsked: false },
       choices: 1,
       graceMs: 0,
       commitAfterMs: 1_000,
