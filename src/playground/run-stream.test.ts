@@ -94,6 +94,15 @@ describe(RunStream.name, () => {
     expect(asked).toHaveLength(1);
   });
 
+  it('takes it for the end when there is nothing after what it has seen', async () => {
+    const { ended, asked } = follow(
+      () => events(EVENTS[0]!),
+      () => new Response(null, { status: 204 }),
+    );
+    await ended;
+    expect(asked).toEqual(['start', 'events']);
+  });
+
   it("takes the server's own refusal at its word", async () => {
     const refusal = () => new ApiError('provider_unavailable', 'down', { status: 502 });
     const { ended } = follow(cut, refusal);

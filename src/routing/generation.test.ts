@@ -103,8 +103,11 @@ describe(Generation.name, () => {
 
   it('should ask nobody before it is subscribed to', () => {
     const route = { targets: [target('a', [ANSWER])], timeouts: TIMEOUTS } as unknown as Route;
-    expect(new Generation(route, { messages: [] }, health).target).toBe('a');
+    const generation = new Generation(route, { messages: [] }, health);
+    expect([generation.target, generation.hasAsked]).toEqual(['a', false]);
     expect(attempts).toEqual([]);
+    generation.frames.subscribe().unsubscribe();
+    expect([generation.hasAsked, attempts]).toEqual([true, ['a']]);
   });
 
   it('should give the answer as it is, and the name of who gave it', () => {

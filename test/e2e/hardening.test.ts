@@ -212,6 +212,20 @@ describe('a server on a hostile network', () => {
   }, 60_000);
 });
 
+describe('a connection with many requests in line', () => {
+  it('is no leak to warn of', async () => {
+    const instance = await startInstance({});
+    const socket = connect(instance.port, '127.0.0.1');
+    const lines = 'GET /health/live HTTP/1.1\r\nhost: a\r\n';
+    socket.write(`${`${lines}\r\n`.repeat(19)}${lines}connection: close\r\n\r\n`);
+    expect((await text(socket)).match(/HTTP\/1\.1 200/g)).toHaveLength(20);
+    const exited = once(instance.process, 'close');
+    await instance.kill();
+    await exited;
+    expect(instance.output()).not.toContain('Warning');
+  });
+});
+
 describe('a fault beside every stream', () => {
   it('ends no other stream', async () => {
     const instance = await startInstance({

@@ -125,6 +125,11 @@ export class RunStream {
     let watch = setTimeout(giveUp, SILENCE_MS);
     try {
       const response = await this.#open(silence.signal);
+      // The end was seen, and not taken note of before a reload.
+      if (response.status === 204) {
+        this.#ended = true;
+        return;
+      }
       const runId = response.headers.get('Sluice-Run-Id');
       // What would be a 503 is a 200 for EventSource, which asks again only after that.
       if (runId === null) {
