@@ -197,7 +197,7 @@ function createRedisClient(url: string) {
   return createClient({
     url,
     disableOfflineQueue: true,
-    // A timer for each, and all that is not sent fails with its connection, which silence ends.
+    // No timer for each: what was not sent fails with its connection, which ends when it is silent.
     commandOptions: { timeout: undefined },
     socket: {
       connectTimeout: COMMAND_TIMEOUT_MS,

@@ -14,7 +14,7 @@ export class Breaker {
   /** When a probe may pass, by `performance.now()`; undefined while it is closed. */
   private probeAt?: number;
   private isProbed = false;
-  /** Counts the changes between closed and open. */
+  /** Grows whenever it opens, also anew, or closes: attempts from before say nothing any more. */
   private period = 0;
 
   get state(): 'closed' | 'open' | 'half_open' {

@@ -159,9 +159,9 @@ describe(Generation.name, () => {
       next,
     ],
     ['no such model', fault('model_not_found', ''), next],
+    ["what this provider's API can't say", fault('invalid_request', ''), next],
     ['400', status(400), nothing],
     ['422', status(422), nothing],
-    ['a request that no adapter takes', fault('invalid_request', ''), nothing],
     ['an error of our own', throwError(() => new TypeError('oops')), nothing],
   ])('on %s', (_, play, expected) => {
     it(`should ask ${expected}`, () => {

@@ -23,14 +23,16 @@ const REMEDIES: Partial<Record<ErrorCode, Remedy>> = {
   provider_truncated: { action: 'retry', isOutage: true },
   provider_malformed: { action: 'retry', isOutage: true },
   provider_error: { action: 'retry', isOutage: true },
-  // 408 is one of them
   timeout_connect: { action: 'retry', isOutage: true },
+  // a 408 too
   timeout_first_token: { action: 'retry', isOutage: true },
   // 429: it is there and says so
   provider_rate_limited: { action: 'retry', isOutage: false },
   // 401, 402, 403: another provider has other credentials
   provider_auth: { action: 'fallback', isOutage: false },
   model_not_found: { action: 'fallback', isOutage: false },
+  // what this provider's API has no way to say, such as Ollama's an image's address
+  invalid_request: { action: 'fallback', isOutage: false },
 };
 
 /** The same for `provider_rejected`, by status. The others (400, 422) are the request's own fault. */

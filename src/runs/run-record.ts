@@ -59,5 +59,10 @@ export function tokensOf(usage: Usage | null) {
 
 /** Details come from upstream as they are, and are added up. */
 function countOf(value: unknown): number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0;
+  return isCount(value) ? value : 0;
+}
+
+/** Whether it is a number of tokens, which upstream gives as it likes. */
+export function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }

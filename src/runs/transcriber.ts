@@ -6,6 +6,7 @@ import type { Frame } from '../providers/chat-provider.js';
 import { otherContent, type UpstreamChunk } from '../providers/chunk.js';
 import { CallIndexes } from './call-indexes.js';
 import { TextEntry, type Draft, type Terminal, type Usage } from './entry.js';
+import { isCount } from './run-record.js';
 import { isStandard, toStandard, type Choice } from './standard-choice.js';
 import { toJson } from './to-json.js';
 
@@ -292,10 +293,6 @@ function finishOnly({ index, finish_reason }: Choice): Choice {
 function hasCounts(usage: Partial<CompletionUsage>): boolean {
   const { prompt_tokens, completion_tokens, total_tokens } = usage;
   return isCount(prompt_tokens) || isCount(completion_tokens) || isCount(total_tokens);
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
 /** The usage with the three counts that clients rely on; some services leave out the sum. */

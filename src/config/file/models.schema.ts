@@ -1,8 +1,7 @@
 import { z } from 'zod';
-
-import { timeoutsSchema, type Timeouts } from './timeouts.schema.js';
 import { atLeastOne } from './lists.js';
 import { whole } from './numbers.js';
+import { timeoutsSchema, type Timeouts } from './timeouts.schema.js';
 
 /** A name of the operator's choice for one or more models. */
 export interface AliasSettings {
