@@ -24,11 +24,21 @@ describe('the environment', () => {
     ['MAX_GRACE_SECONDS', '2147484'],
     ['DEMO', 'yes'],
     ['REDIS_URL', 'http://localhost'],
+    ['OPENAI_API_KEY', 'sk-one\nsk-two'],
+    ['AZURE_OPENAI_API_KEY', '“sk-one”'],
+    ['AZURE_OPENAI_KEY', 'sk one'],
+    ['OPENAI_BASE_URL', 'http://localhost/v1?key=one'],
+    ['AZURE_OPENAI_ENDPOINT', 'https://localhost?'],
+    ['OLLAMA_BASE_URL', 'http://localhost#api'],
   ])('names a bad %s and what was expected, and never the value', (name, value) => {
     const parsing = () => parseEnvironment({ [name]: value });
     expect(parsing).toThrow(ConfigError);
     expect(parsing).toThrow(new RegExp(`${name}: expected `));
     expect(parsing).not.toThrow(value);
+  });
+
+  it('knows a key without the line break that a file with a secret ends with', () => {
+    expect(parseEnvironment({ OPENAI_API_KEY: ' sk-one\n' }).OPENAI_API_KEY).toBe('sk-one');
   });
 
   it('takes an empty variable for one that is not set', () => {

@@ -5,9 +5,13 @@ import { EXPECTED_POLICY, POLICY } from './disconnect-policy.js';
 import { DEFAULT_BREAKER } from './file/breaker.schema.js';
 import { MAX_TIMER_MS, wholeText } from './file/numbers.js';
 import { originList, trustedProxies } from './network.js';
+import { baseUrlSchema, serviceKeySchema } from './service.schema.js';
 
 const text = z.string().optional();
 const url = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }).optional();
+const baseUrl = baseUrlSchema.optional();
+/** A line break at the end, as of a file with a secret, is none of the key. */
+const serviceKey = z.string().trim().pipe(serviceKeySchema).optional();
 const MEBIBYTE = 2 ** 20;
 const MAX_SECONDS = Math.floor(MAX_TIMER_MS / 1000);
 
@@ -48,17 +52,17 @@ const environment = z
     CORS_ORIGINS: originList.default([]),
     TRUST_PROXY: trustedProxies.default(false),
 
-    OPENAI_API_KEY: text,
-    OPENAI_BASE_URL: url,
+    OPENAI_API_KEY: serviceKey,
+    OPENAI_BASE_URL: baseUrl,
     OPENAI_MODEL: z.string().default('gpt-4o-mini'),
-    AZURE_OPENAI_ENDPOINT: url,
-    AZURE_OPENAI_API_KEY: text,
-    AZURE_OPENAI_KEY: text,
+    AZURE_OPENAI_ENDPOINT: baseUrl,
+    AZURE_OPENAI_API_KEY: serviceKey,
+    AZURE_OPENAI_KEY: serviceKey,
     AZURE_OPENAI_DEPLOYMENT: text,
     AZURE_OPENAI_CHATGPT_DEPLOYMENT: text,
     AZURE_OPENAI_API_VERSION: text,
     OPENAI_API_VERSION: text,
-    OLLAMA_BASE_URL: url,
+    OLLAMA_BASE_URL: baseUrl,
     OLLAMA_MODEL: text,
     DEMO: onOff.optional(),
 

@@ -182,6 +182,11 @@ describe(ConfigFile.name, () => {
         '4 providers.a.base_url: expected an http or https URL',
       ],
       [
+        'a base URL with a query',
+        'providers:\n  a:\n    type: openai\n    base_url: http://a/v1?b=c\n    models: [m]',
+        '4 providers.a.base_url: expected a URL without a query or a fragment',
+      ],
+      [
         'a key with a line break',
         `providers:\n  a: { ${OPENAI}, api_key: "sk\\n" }`,
         '2 providers.a.api_key: expected a key without spaces or line breaks',

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { baseUrlSchema, serviceKeySchema } from '../service.schema.js';
 import { breakerSchema, type OwnBreaker } from './breaker.schema.js';
 import { atLeastOne } from './lists.js';
 import { whole } from './numbers.js';
@@ -33,11 +34,6 @@ export interface FileProvider {
 }
 
 const text = z.string().min(1, { error: 'expected text' });
-/** A line break at its end is what a file with a secret often has, and no header can. */
-const key = z
-  .string()
-  .regex(/^[\x21-\x7e]+$/, { error: 'expected a key without spaces or line breaks' });
-const url = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' });
 const models = atLeastOne(text, 'expected a list of at least one model');
 
 const limits = {
@@ -50,20 +46,20 @@ const limits = {
 const serviceSchema = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('openai'),
-    base_url: url.optional(),
-    api_key: key.optional(),
+    base_url: baseUrlSchema.optional(),
+    api_key: serviceKeySchema.optional(),
     models,
     ...limits,
   }),
   z.strictObject({
     type: z.literal('azure'),
-    base_url: url,
-    api_key: key.optional(),
+    base_url: baseUrlSchema,
+    api_key: serviceKeySchema.optional(),
     api_version: text.optional(),
     models,
     ...limits,
   }),
-  z.strictObject({ type: z.literal('ollama'), base_url: url.optional(), models, ...limits }),
+  z.strictObject({ type: z.literal('ollama'), base_url: baseUrlSchema.optional(), models, ...limits }),
   z.strictObject({ type: z.literal('demo'), ...limits }),
 ]);
 
