@@ -23,7 +23,14 @@ describe('the environment', () => {
     ['ON_DISCONNECT', 'never'],
     ['MAX_GRACE_SECONDS', '2147484'],
     ['DEMO', 'yes'],
+    ['TRUST_PROXY', 'true'],
+    ['TRUST_PROXY', '10.0.0.0/33'],
     ['REDIS_URL', 'http://localhost'],
+    ['REDIS_URL', 'redis:foo'],
+    ['REDIS_URL', 'redis:///0'],
+    ['REDIS_URL', 'redis://localhost/abc'],
+    ['REDIS_URL', 'redis://:100%@localhost'],
+    ['REDIS_URL', 'redis://50%:pw@localhost'],
     ['OPENAI_API_KEY', 'sk-one\nsk-two'],
     ['AZURE_OPENAI_API_KEY', '“sk-one”'],
     ['AZURE_OPENAI_KEY', 'sk one'],
@@ -35,6 +42,15 @@ describe('the environment', () => {
     expect(parsing).toThrow(ConfigError);
     expect(parsing).toThrow(new RegExp(`${name}: expected `));
     expect(parsing).not.toThrow(value);
+  });
+
+  it.each([
+    'redis://localhost',
+    'redis://localhost:6379/',
+    'rediss://user:100%25@[::1]:6380/12',
+    'redis://:p%40ss@redis.example/0',
+  ])('takes %s for a Redis', (url) => {
+    expect(parseEnvironment({ REDIS_URL: url }).REDIS_URL).toBe(url);
   });
 
   it('knows a key without the line break that a file with a secret ends with', () => {

@@ -4,7 +4,7 @@ import { keyListSchema } from './api-key.js';
 import { EXPECTED_POLICY, POLICY } from './disconnect-policy.js';
 import { DEFAULT_BREAKER } from './file/breaker.schema.js';
 import { MAX_TIMER_MS, wholeText } from './file/numbers.js';
-import { originList, trustedProxies } from './network.js';
+import { originList, redisUrl, trustedProxies } from './network.js';
 import { baseUrlSchema, serviceKeySchema } from './service.schema.js';
 
 const text = z.string().optional();
@@ -84,7 +84,7 @@ const environment = z
     RUN_RETENTION_SECONDS: whole(600, 0, MAX_SECONDS),
     MAX_RETAINED_BYTES: whole(64 * MEBIBYTE, 0),
 
-    REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'expected a redis or rediss URL' }).optional(),
+    REDIS_URL: redisUrl.optional(),
     REDIS_PREFIX: z.string().default('sluice:'),
     READY_REQUIRES_REDIS: onOff.default(false),
     LIMITS_ON_ERROR: z

@@ -17,24 +17,45 @@ export const originList = listOf(
   'expected origins such as https://example.com, or *',
 );
 
+const EXPECTED_PROXIES =
+  'expected off, a number of proxies, or addresses, networks, loopback, linklocal or uniquelocal';
+
 /**
  * Whose `X-Forwarded-For` is believed: proxies by address or network, or how many there are, in the
  * form that Express takes.
  */
-export const trustedProxies = z.union(
-  [
-    z.literal('off').transform(() => false as const),
-    z
-      .string()
-      .regex(/^[1-9]\d?$/)
-      .transform(Number),
-    listOf((item) => NETWORKS.has(item) || isNetwork(item), ''),
-  ],
-  {
-    error:
-      'expected off, a number of proxies, or addresses, networks, loopback, linklocal or uniquelocal',
-  },
-);
+export const trustedProxies = z.union([
+  z.literal('off').transform(() => false as const),
+  z
+    .string()
+    .regex(/^[1-9]\d?$/)
+    .transform(Number),
+  // The union fails with what its last member says.
+  listOf((item) => NETWORKS.has(item) || isNetwork(item), EXPECTED_PROXIES),
+]);
+
+/** What the client takes: it throws of anything else, and names no variable. */
+export const redisUrl = z
+  .url({ protocol: /^rediss?$/, error: 'expected a redis or rediss URL', abort: true })
+  .refine(isOfRedis, {
+    error: 'expected redis://user:password@host:port/number, with % only as in %40',
+  });
+
+function isOfRedis(url: string): boolean {
+  const { hostname, username, password, pathname } = new URL(url);
+  return (
+    hostname !== '' && isEncoded(username) && isEncoded(password) && /^(\/\d*)?$/.test(pathname)
+  );
+}
+
+function isEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function isNetwork(text: string): boolean {
   const [address = '', bits, ...rest] = text.split('/');
