@@ -38,6 +38,8 @@ describe('API_KEYS', () => {
     ['a name without a key', 'web:'],
     ['a key that no header can carry', 'web:secret key'],
     ['a name with a space', 'my secret:sk-web'],
+    ['a key of two names', 'web:secret,ci:secret'],
+    ['a key beside its digest', `web:sk-web,secret:sha256:${HEX}`],
     ['a name that is too long', `${'secret'.repeat(11)}:sk-web`],
   ])('does not take %s, and does not say what it read', (_, list) => {
     const parsing = () => parseEnvironment({ API_KEYS: list });

@@ -34,10 +34,15 @@ export const keyListSchema = z
   .transform((list) => list.split(',').map((entry) => entry.trim()))
   .transform((entries) => entries.filter((entry) => entry !== '').map(nameAndKey))
   .pipe(z.array(z.object({ name: keyNameSchema, digest: keySchema })))
+  .refine(areDifferent, { error: 'expected every key once' })
   .transform((keys): ApiKey[] => keys);
 
 export function digestOf(key: string): Buffer {
   return createHash('sha256').update(key).digest();
+}
+
+function areDifferent(keys: readonly ApiKey[]): boolean {
+  return new Set(keys.map(({ digest }) => digest.toString('hex'))).size === keys.length;
 }
 
 function nameAndKey(entry: string, index: number) {
