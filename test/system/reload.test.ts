@@ -107,6 +107,24 @@ describe('SIGHUP', () => {
   );
 });
 
+describe('SIGHUP during the start', () => {
+  it(
+    'does not end the instance that has a file to read',
+    async () => {
+      const file = await createConfigFile({});
+      const whileLoading = 'setTimeout(()=>process.kill(process.pid,"SIGHUP"),200)';
+      const sut = await startInstance({
+        CONFIG_FILE: file.path,
+        NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(whileLoading)}`,
+      });
+      expect(sut.process.signalCode).toBe(null);
+      await sut.kill();
+      await file.remove();
+    },
+    START_MS,
+  );
+});
+
 describe('SIGHUP without a configuration file', () => {
   it(
     'ends the instance in order, as a closed terminal should',
