@@ -59,7 +59,12 @@ const serviceSchema = z.discriminatedUnion('type', [
     models,
     ...limits,
   }),
-  z.strictObject({ type: z.literal('ollama'), base_url: baseUrlSchema.optional(), models, ...limits }),
+  z.strictObject({
+    type: z.literal('ollama'),
+    base_url: baseUrlSchema.optional(),
+    models,
+    ...limits,
+  }),
   z.strictObject({ type: z.literal('demo'), ...limits }),
 ]);
 
