@@ -31,14 +31,20 @@ export class Server {
 
   /**
    * @param url its address; `http://` may be left out
-   * @throws {UsageError} when that is no address, or the key none that can be sent
+   * @throws {UsageError} when that is no address or has a user, or the key is none that can be sent
    */
   constructor(url: string, key?: string) {
     const address = url.includes('://') ? url : `http://${url}`;
     if (!/^https?:/i.test(address) || !URL.canParse(address)) {
-      throw new UsageError(`${JSON.stringify(url)} is not a URL of HTTP.`);
+      // What stands before an @ can be a password.
+      const shown = url.replace(/^.*@/s, '…@');
+      throw new UsageError(`${JSON.stringify(shown)} is not a URL of HTTP.`);
     }
     this.url = new URL(address.replace(/\/*$/, '/'));
+    if (this.url.username || this.url.password) {
+      // fetch takes none, and quotes them where it says so.
+      throw new UsageError('The URL has a user or a password. A key goes with --key.');
+    }
     this.key = key?.trim();
     if (this.key !== undefined && !/^[ -~]*$/.test(this.key)) {
       throw new UsageError("The key has characters beyond ASCII, or that can't be printed.");

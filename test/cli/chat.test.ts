@@ -255,12 +255,16 @@ describe('a failure in sluice chat', () => {
     ['an empty prompt', ['chat', '']],
     ['a URL that is none', ['chat', '--url', 'http://:', 'hi']],
     ['a URL of something else', ['chat', '--url', 'ftp://localhost', 'hi']],
+    ['a URL with a password', ['chat', '--url', 'http://me:secret@localhost', 'hi']],
+    ['a URL that is none with a password', ['chat', '--url', 'http://me:secret@:', 'hi']],
+    ['a path with a password to measure', ['doctor', 'me:secret@localhost']],
     ['a key that can not be sent', ['chat', '--key', 'wröng☃', 'hi']],
     ['a number that is none', ['chat', '--max-tokens', 'many', 'hi']],
   ])('to say what is wanted ends with 2: %s', async (_name, args) => {
     const cli = startCli(args);
     expect(await cli.exited).toBe(2);
     expect(cli.err).toMatch(/See sluice --help\.\n$/);
+    expect(cli.err).not.toContain('secret');
   });
 });
 
