@@ -1,6 +1,6 @@
 import type { LoggerService, LogLevel } from '@nestjs/common';
 import { pino, type Logger } from 'pino';
-import { describeError } from './describe-error.js';
+import { describeError, type ErrorDescription } from './describe-error.js';
 import { LineWriter } from './line.writer.js';
 
 /** Nest's levels under the names that log systems know. */
@@ -33,6 +33,8 @@ export class JsonLogger implements LoggerService {
         level: 'fatal',
         base: undefined,
         timestamp: pino.stdTimeFunctions.isoTime,
+        // An error is described already; pino's own way would make a plain object of its type.
+        serializers: { err: (described: ErrorDescription) => described },
         formatters: { level: (level) => ({ level }) },
       },
       lines,
