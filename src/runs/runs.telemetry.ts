@@ -21,6 +21,14 @@ export interface RunStart {
   trace?: TraceContext;
 }
 
+/** Why a run failed, without the message, which can be the provider's and have content in it. */
+interface FailureCause {
+  /** The system's word for it, such as ENOTFOUND, or else the error's name. */
+  error_cause?: string;
+  /** HTTP status that the provider answered with. */
+  upstream_status?: number;
+}
+
 /** Follows one run. */
 export interface RunFollower {
   readonly upstream: UpstreamObserver;
@@ -69,17 +77,28 @@ export class RunsTelemetry {
         const content = isWanted ? contentOfRun(request, entries) : undefined;
         const traced = tracing.wantsContent ? content : undefined;
         span?.end(endOfSpan(record, router.labelsOf(record.target), traced));
-        whenQuiet(() => this.log(record, config.LOG_CONTENT ? content : undefined));
+        const told = { ...causeOf(entries.at(-1)), ...(config.LOG_CONTENT && content) };
+        whenQuiet(() => this.log(record, told));
       },
     };
   }
 
-  private log(record: RunRecord, content: RunContent | undefined) {
+  private log(record: RunRecord, told: Partial<RunContent & FailureCause>) {
     if (!Logger.isLevelEnabled('log')) return;
     const { name: key, ttft_ms: ttft, duration_ms: duration, ...rest } = record;
     const times = { ttft_ms: ttft && rounded(ttft), duration_ms: rounded(duration) };
-    this.logger.log({ ...rest, ...times, key, ...content });
+    this.logger.log({ ...rest, ...times, key, ...told });
   }
+}
+
+function causeOf(last: Entry | undefined): FailureCause {
+  if (last?.type !== 'error') return {};
+  const { cause, details } = last.error;
+  const { code, name } = Object(cause) as { code?: unknown; name?: string };
+  return {
+    error_cause: typeof code === 'string' ? code : name,
+    upstream_status: details.upstreamStatus,
+  };
 }
 
 /** Milliseconds, to a tenth. */

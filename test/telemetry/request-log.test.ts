@@ -15,6 +15,7 @@ beforeAll(async () => {
   upstream = await startUpstream();
   server = await startInstance({
     OPENAI_BASE_URL: `${upstream.url}/v1`,
+    OLLAMA_BASE_URL: 'http://127.0.0.1:1',
     API_KEYS: 'alice:sk-alice',
   });
 }, 60_000);
@@ -123,6 +124,15 @@ describe('the log', () => {
       .ended;
     const [line] = await linesOf('broken');
     expect(line).not.toHaveProperty('aborted');
+  });
+
+  it.each([
+    ['ollama/away', { error_code: 'provider_unavailable', error_cause: 'ECONNREFUSED' }],
+    ['openai/status-500', { error_code: 'provider_unavailable', upstream_status: 500 }],
+  ])('tells why a run of %s failed', async (model, expected) => {
+    await ask(server.port, model, { headers: KEY }).ended;
+    const find = () => server.log().find((line) => line.target === model);
+    await eventually(() => expect(find()).toMatchObject(expected), 5_000);
   });
 
   it('tells of a run that the end of the server ends', async () => {
