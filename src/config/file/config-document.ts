@@ -9,6 +9,7 @@ import { fillVariables } from './variables.js';
 export class ConfigDocument {
   private readonly lines = new LineCounter();
   private readonly document;
+  private readonly content: unknown;
 
   /**
    * @param name what errors call the file
@@ -23,16 +24,23 @@ export class ConfigDocument {
     // What follows a colon may be quoted from the file.
     if (error) throw this.errorAt(error.pos[0], error.message.split(':')[0]!);
     visit(this.document, {
-      Alias: (_, alias) => {
-        if (alias.resolve(this.document)) return;
-        throw this.errorAt(alias.range![0], 'There is no such anchor before this line');
+      Alias: (_, alias, path) => {
+        const named = alias.resolve(this.document);
+        if (!named) throw this.errorAt(alias.range![0], 'There is no such anchor before this line');
+        if (path.includes(named)) throw this.errorAt(alias.range![0], 'An anchor has itself in it');
       },
     });
+    try {
+      this.content = this.document.toJS();
+    } catch (error) {
+      // Such as what becomes too large by its aliases.
+      throw this.errorAt(0, (error as Error).message.split(':')[0]!);
+    }
   }
 
   /** Whether there is nothing in it; `{}` is something. */
   get isEmpty(): boolean {
-    return this.document.toJS() == null;
+    return this.content == null;
   }
 
   /**
@@ -41,7 +49,7 @@ export class ConfigDocument {
    */
   parse<T extends z.ZodType>(schema: T, environment: NodeJS.ProcessEnv): z.output<T> {
     // A clone, as parts of a text keep all of it in memory, and here that can have keys in it.
-    const content: unknown = structuredClone(this.document.toJS());
+    const content: unknown = structuredClone(this.content);
     const { value, flaws } = fillVariables(content ?? {}, environment);
     this.expectNone(flaws);
     const result = schema.safeParse(value, { error: describe });

@@ -205,6 +205,12 @@ describe(ConfigFile.name, () => {
       ['a list', '- a', '1 expected a mapping with providers, models, '],
       ['a key twice', 'models:\n  a: { targets: [demo] }\n  a: {}', '3 Map keys must be unique'],
       ['an anchor that is not there', 'models:\n  a: *b', '2 There is no such anchor'],
+      [
+        'an anchor with itself in it',
+        'models:\n  a: &a\n    targets: [*a]',
+        '3 An anchor has itself',
+      ],
+      ['too many aliases', `a: &a x\nb: [${'*a, '.repeat(101)}]`, '1 Excessive alias count'],
       ['what is no YAML', 'models:\n  a: [demo', '2 Flow sequence in block collection must be '],
     ])('%s', (_, yaml, said) => {
       const [only, ...others] = complaints(yaml);
