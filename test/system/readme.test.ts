@@ -19,7 +19,7 @@ const BROWSER = "import { EventSource } from 'eventsource';\n";
 /** How a snippet is run: it comes in on the standard input. */
 const INTERPRETERS: Record<Snippet['language'], [string, ...string[]]> = {
   js: [process.execPath, '--input-type=module', '-'],
-  sh: ['bash'],
+  sh: ['sh'],
   python: ['python3', '-'],
 };
 
@@ -43,7 +43,7 @@ function snippetsOf(text: string): Snippet[] {
 /** Why a snippet can't be run on this machine. */
 function missing({ language, code }: Snippet): string | undefined {
   if (language === 'sh') {
-    const program = ['bash', 'curl'].find((name) => pathOf(name) === undefined);
+    const program = ['sh', 'curl'].find((name) => pathOf(name) === undefined);
     return program && `there is no ${program}`;
   }
   if (language === 'js') return undefined;
