@@ -1,3 +1,4 @@
+import { Logger } from '@nestjs/common';
 import {
   createTraceState,
   ROOT_CONTEXT,
@@ -12,6 +13,9 @@ import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trac
 import type { TraceContext } from './trace-context.js';
 import type { Tracer } from './tracing.js';
 
+/** How often it is said that spans are lost, in milliseconds. */
+const COMPLAIN_MS = 60_000;
+
 const KINDS = { server: SpanKind.SERVER, client: SpanKind.CLIENT };
 
 /**
@@ -22,7 +26,7 @@ export function openTracer(): Tracer {
   const named = resourceFromAttributes({ 'service.name': 'sluice' });
   const provider = new BasicTracerProvider({
     resource: named.merge(detectResources({ detectors: [envDetector] })),
-    spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())],
+    spanProcessors: [new BatchSpanProcessor(new ComplainingExporter())],
   });
   const tracer = provider.getTracer('sluice');
   return {
@@ -49,6 +53,30 @@ export function openTracer(): Tracer {
     },
     close: () => provider.shutdown(),
   };
+}
+
+/**
+ * Says that spans are lost, which else nobody hears of. OpenTelemetry's own logger would tell it with all that
+ * the collector answered, and elsewhere the values of headers.
+ */
+class ComplainingExporter extends OTLPTraceExporter {
+  private readonly logger = new Logger('Traces');
+  private complainedAt = -Infinity;
+
+  override export(...[spans, done]: Parameters<OTLPTraceExporter['export']>) {
+    super.export(spans, (result) => {
+      if (result.error) this.complain(result.error);
+      done(result);
+    });
+  }
+
+  private complain(error: Error) {
+    const now = performance.now();
+    if (now - this.complainedAt < COMPLAIN_MS) return;
+    this.complainedAt = now;
+    const { code } = error as { code?: string | number };
+    this.logger.warn(`Spans are lost: the collector did not take them (${code ?? error.message})`);
+  }
 }
 
 function contextOf(parent: TraceContext | undefined): Context {

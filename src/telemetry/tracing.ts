@@ -51,7 +51,8 @@ export class Tracing implements OnModuleInit, OnApplicationShutdown {
     const { config } = this;
     const endpoint =
       config.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? config.OTEL_EXPORTER_OTLP_ENDPOINT;
-    const isOff = config.OTEL_SDK_DISABLED === 'true' || config.OTEL_TRACES_EXPORTER === 'none';
+    const { OTEL_SDK_DISABLED = '', OTEL_TRACES_EXPORTER = '' } = config;
+    const isOff = /^true$/i.test(OTEL_SDK_DISABLED) || /^none$/i.test(OTEL_TRACES_EXPORTER);
     if (endpoint === undefined || isOff) return;
     const { openTracer } = await import('./otlp.tracer.js');
     this.tracer = openTracer();

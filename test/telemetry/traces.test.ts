@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Collector, type CollectedSpan } from '../support/collector.js';
 import { eventually } from '../support/eventually.js';
 import { open } from '../support/http.js';
@@ -198,6 +199,23 @@ describe('traces', () => {
     expect(performance.now() - before).toBeLessThan(6_000);
   });
 
+  it('are told of once when they are lost', async () => {
+    const server = await start({
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
+      OTEL_EXPORTER_OTLP_TIMEOUT: 300,
+    });
+    const lines = () => server.log().filter(({ context }) => context === 'Traces');
+    await ask(server.port, 'text').ended;
+    await eventually(() => expect(lines()).toHaveLength(1), 10_000);
+    expect(lines()[0]).toMatchObject({
+      level: 'warn',
+      msg: expect.stringMatching(/^Spans are lost: .*\(ECONNREFUSED\)$/),
+    });
+    await ask(server.port, 'text').ended;
+    await sleep(1_000);
+    expect(lines()).toHaveLength(1);
+  });
+
   it.each(['true', 'SPAN_ONLY', 'span_and_event'])(
     'have content where OpenTelemetry is told %s',
     async (capture) => {
@@ -230,6 +248,8 @@ describe('without OTEL_EXPORTER_OTLP_ENDPOINT', () => {
 
   it.each([
     ['nothing of what exports is loaded', off, false],
+    ['nor with OTEL_SDK_DISABLED=TRUE', { OTEL_SDK_DISABLED: 'TRUE' }, false],
+    ['nor with OTEL_TRACES_EXPORTER=None', { OTEL_TRACES_EXPORTER: 'None' }, false],
     ['while it is with one', {}, true],
   ])('%s', async (_, env, expected) => {
     const directory = await mkdtemp(join(tmpdir(), 'sluice-loaded-'));
