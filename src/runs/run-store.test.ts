@@ -9,7 +9,7 @@ import type { UpstreamChunk } from '../providers/chunk.js';
 import { RedisConnection, storeUnavailable } from '../redis/redis-connection.js';
 import { LocalRun } from './local.run.js';
 import { MemoryRunStore, type Retention } from './memory.run-store.js';
-import { GATHER_MS, RENEW_MS } from './redis/journal.js';
+import { GATHER_MS, MAX_BATCH_LENGTH, RENEW_MS } from './redis/journal.js';
 import { RedisRunStore } from './redis/redis.run-store.js';
 import type { ListOptions, RunStore } from './run-store.js';
 
@@ -387,6 +387,25 @@ describeRedis(RedisRunStore.name, () => {
     run.say('one');
     await eventually(() => expect(viewed.log.entries).toHaveLength(2), RENEW_MS / 2);
     viewing.unsubscribe();
+  });
+
+  it('should write large entries a few at a time', async () => {
+    const redis = new RedisConnection(server.url, 'test:');
+    await redis.onModuleInit();
+    opened.push(redis);
+    const run = new ToldRun();
+    store.add(run);
+    run.activity.subscribe();
+    const lengths: number[] = [];
+    redis.follow(`test:run:{${run.id}}:grown`, (length) => lengths.push(Number(length)));
+    await sleep(GATHER_MS);
+    // A text is there twice, since its chunk has it too.
+    for (let at = 0; at < 6; at += 1) run.say('x'.repeat(MAX_BATCH_LENGTH / 4));
+    run.finish();
+
+    await eventually(() => expect(lengths.at(-1)).toBe(8), 5_000);
+    const written = lengths.map((length, at) => length - (lengths[at - 1] ?? 0));
+    expect(written).toEqual([3, 2, 2, 1]);
   });
 
   it('should show the ends of runs that are kept for no time at all, whenever they end', async () => {

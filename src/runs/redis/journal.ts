@@ -1,5 +1,6 @@
 import { filter, firstValueFrom, Subject, Subscription } from 'rxjs';
 import type { RedisConnection } from '../../redis/redis-connection.js';
+import type { Entry } from '../entry.js';
 import type { LocalRun } from '../local.run.js';
 import type { ChatLink, Claim } from '../run-store.js';
 import type { RunState } from '../run.js';
@@ -18,6 +19,9 @@ export const GATHER_MS = 100;
 
 /** Entries of one write, or of one read. */
 export const MAX_BATCH = 500;
+
+/** A write has about so much, in characters: what says that runs live waits behind it. */
+export const MAX_BATCH_LENGTH = 262_144;
 
 interface Journaled {
   run: LocalRun;
@@ -159,9 +163,7 @@ export class Journal {
     journaled.isWriting = true;
     try {
       const { entries, terminal } = run.log;
-      const batch = entries
-        .slice(written, written + MAX_BATCH)
-        .map((entry, index) => encodeEntry(entry, entries[written + index - 1]));
+      const batch = encodeBatch(entries, written);
       const isLast = terminal !== undefined && written + batch.length === entries.length;
       const isWhole = isLast || isRenewal || written === 0;
       const state = isWhole ? JSON.stringify(run.state) : '';
@@ -219,4 +221,16 @@ export class Journal {
     );
     await Promise.all(renewals);
   }
+}
+
+function encodeBatch(entries: readonly Entry[], from: number): string[] {
+  const batch: string[] = [];
+  let length = 0;
+  for (const [index, entry] of entries.slice(from, from + MAX_BATCH).entries()) {
+    const json = encodeEntry(entry, entries[from + index - 1]);
+    batch.push(json);
+    length += json.length;
+    if (length >= MAX_BATCH_LENGTH) break;
+  }
+  return batch;
 }
