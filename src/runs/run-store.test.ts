@@ -308,6 +308,13 @@ describeRedis(RedisRunStore.name, () => {
   let peer: RedisRunStore;
   const opened: { onApplicationShutdown: () => unknown }[] = [];
 
+  async function connect(): Promise<RedisConnection> {
+    const redis = new RedisConnection(server.url, 'test:');
+    await redis.onModuleInit();
+    opened.push(redis);
+    return redis;
+  }
+
   async function openStore(retention = RETENTION): Promise<RedisRunStore> {
     const redis = new RedisConnection(server.url, 'test:');
     await redis.onModuleInit();
@@ -389,10 +396,48 @@ describeRedis(RedisRunStore.name, () => {
     viewing.unsubscribe();
   });
 
+  it('should know that Redis dropped the entries of an ended run and kept the rest', async () => {
+    const redis = await connect();
+    const run = new ToldRun();
+    store.add(run);
+    run.activity.subscribe();
+    run.say('one');
+    run.finish();
+    await eventually(async () => expect((await peer.find(run.id))?.locate(3)).toBe('end'));
+    await redis.commands.del(`test:run:{${run.id}}:log`);
+
+    const found = (await peer.find(run.id))!;
+    expect(found).toMatchObject({ isKept: false, state: run.state });
+    expect([0, 3, 4].map((seq) => found.locate(seq))).toEqual(['within', 'within', 'within']);
+  });
+
+  it('should end views of a run whose entries Redis dropped before they were read', async () => {
+    const redis = await connect();
+    const behind = new RedisRunStore(redis, RETENTION);
+    opened.push(behind);
+    const run = new ToldRun();
+    store.add(run);
+    run.activity.subscribe();
+    run.say('one');
+    await eventually(async () => expect(await behind.find(run.id)).toBeDefined());
+    const viewed = (await behind.find(run.id))!;
+    const seen = lastValueFrom(viewed.activity);
+    await eventually(() => expect(viewed.log.entries).toHaveLength(2), 5_000);
+    const cut = jest.spyOn(redis, 'commands', 'get').mockImplementation(() => {
+      throw storeUnavailable();
+    });
+    run.finish();
+    await eventually(async () => expect((await peer.find(run.id))?.locate(3)).toBe('end'));
+    cut.mockRestore();
+    await redis.commands.del(`test:run:{${run.id}}:log`);
+
+    await seen;
+    expect(viewed.log.terminal).toMatchObject({ type: 'error', data: { code: 'resume_gap' } });
+    expect(viewed).toMatchObject({ isKept: false, state: run.state });
+  });
+
   it('should write large entries a few at a time', async () => {
-    const redis = new RedisConnection(server.url, 'test:');
-    await redis.onModuleInit();
-    opened.push(redis);
+    const redis = await connect();
     const run = new ToldRun();
     store.add(run);
     run.activity.subscribe();

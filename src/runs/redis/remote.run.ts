@@ -1,5 +1,5 @@
 import { lastValueFrom, Observable, share, takeUntil, timer, type Subscriber } from 'rxjs';
-import type { ChatError } from '../../errors/chat-error.js';
+import { ChatError } from '../../errors/chat-error.js';
 import { storeUnavailable, type RedisConnection } from '../../redis/redis-connection.js';
 import { failed, type Draft } from '../entry.js';
 import { RunLog } from '../run-log.js';
@@ -35,7 +35,6 @@ export interface RemoteMeta {
 export class RemoteRun implements Run {
   readonly log = new RunLog();
   readonly activity: Observable<Draft>;
-  readonly isKept = true;
 
   constructor(
     readonly id: string,
@@ -66,11 +65,17 @@ export class RemoteRun implements Run {
     return this.meta.state;
   }
 
+  /** A Redis that is short of memory can drop the log of an ended run and keep the rest. */
+  get isKept(): boolean {
+    const { hasEnded, length } = this.meta;
+    return !hasEnded || length > 0;
+  }
+
   locate(seq: number) {
     const { hasEnded, length } = this.meta;
-    // What this instance has not heard of yet can still come; and the end of a lost run has no number:
-    // whoever comes back is told again.
-    if (!hasEnded) return 'within';
+    // What this instance has not heard of yet can still come. The end of a lost run has no number: whoever
+    // comes back is told again. Of a log that was dropped nobody knows how long it was.
+    if (!hasEnded || !this.isKept) return 'within';
     if (seq > length) return 'ahead';
     return seq === length ? 'end' : 'within';
   }
@@ -94,9 +99,18 @@ export class RemoteRun implements Run {
     this.log.abandon(failed(error));
   }
 
+  /** Learns what became of the run since it was found. */
   private async refresh() {
-    const state = await this.redis.ask((redis) => redis.hGet(this.keys.meta(this.id), 'state'));
-    if (state) this.meta = { ...this.meta, state: JSON.parse(state) as RunState };
+    const [[state, ended], length] = await this.redis.ask((redis) =>
+      redis
+        .multi()
+        .hmGet(this.keys.meta(this.id), ['state', 'ended'])
+        .lLen(this.keys.log(this.id))
+        .execTyped(),
+    );
+    if (!state) return;
+    const hasEnded = ended !== null;
+    this.meta = { ...this.meta, state: JSON.parse(state) as RunState, length, hasEnded };
   }
 
   private follow(subscriber: Subscriber<Draft>) {
@@ -120,10 +134,9 @@ export class RemoteRun implements Run {
       wishes.send(instance, { kind: 'view', runId: id, from: wishes.instance });
       await read();
       if (subscriber.closed) return;
-      if (await this.lostRuns.look(this.meta.state)) {
-        this.meta = { ...this.meta, isLost: true };
-        await read();
-      }
+      if (await this.lostRuns.look(this.meta.state)) this.meta = { ...this.meta, isLost: true };
+      else await this.refresh().catch(() => undefined);
+      if (this.meta.isLost || this.meta.hasEnded) await read();
     };
     const keepLooking = async () => {
       await look();
@@ -144,7 +157,7 @@ export class RemoteRun implements Run {
 
   /** @returns whether there can be more to read at once */
   private async readBatch(subscriber: Subscriber<Draft>): Promise<boolean> {
-    const { isLost } = this.meta;
+    const { isLost, hasEnded } = this.meta;
     const from = this.log.entries.length;
     try {
       const key = this.keys.log(this.id);
@@ -154,11 +167,16 @@ export class RemoteRun implements Run {
         subscriber.next(decodeEntry(json, this.log.entries.at(-1)));
       }
       if (isLost && batch.length === 0) this.abandon(runLost());
+      else if (hasEnded && batch.length === 0) this.abandon(notKept());
       if (this.log.terminal) subscriber.complete();
-      return isLost || batch.length === MAX_BATCH;
+      return isLost || hasEnded || batch.length === MAX_BATCH;
     } catch {
       // Redis is away: the next look reads on from the same entry.
       return false;
     }
   }
+}
+
+function notKept(): ChatError {
+  return new ChatError('resume_gap', "The run's events are no longer kept.");
 }
