@@ -66,7 +66,9 @@ class BatchWriter implements Observer<readonly Entry[]> {
 
   complete() {
     const { response } = this;
-    const isBroken = this.dialect.onFailure === 'break-off' && this.last?.type !== 'done';
+    // There can be nothing left to write, for a client that saw the end elsewhere.
+    const end = this.last ?? this.viewer.run.log.terminal;
+    const isBroken = this.dialect.onFailure === 'break-off' && end?.type !== 'done';
     if (isBroken) breakOff(response);
     else response.end();
   }

@@ -1,12 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Response } from 'express';
 import { EventEmitter } from 'node:events';
-import { firstValueFrom, NEVER } from 'rxjs';
+import { firstValueFrom, lastValueFrom, NEVER, toArray } from 'rxjs';
 import { ChatError } from '../errors/chat-error.js';
 import { failed } from '../runs/entry.js';
 import { RunLog } from '../runs/run-log.js';
 import type { Run } from '../runs/run.js';
 import { Viewer } from './viewer.js';
+
+const OPTIONS = { heartbeatMs: 1e6, writeTimeoutMs: 1e6 };
+
+function openLog(): RunLog {
+  return new RunLog(() => ({ type: 'start', data: { id: 'run_1', model: 'm', created: 0 } }));
+}
 
 /** A response to a client that is there, and takes all. */
 function aResponse(): Response {
@@ -20,14 +26,11 @@ function aResponse(): Response {
 
 describe(Viewer.name, () => {
   it('should count the frames that its client has of the entry after its cursor alone', async () => {
-    const log = new RunLog(() => ({
-      type: 'start',
-      data: { id: 'run_1', model: 'm', created: 0 },
-    }));
+    const log = openLog();
     const run = { log, activity: NEVER } as unknown as Run;
     log.next({ type: 'message', data: { content: 'Hi' } });
     const view = (cursor: number, frames: number) =>
-      new Viewer(run, aResponse(), { heartbeatMs: 1e6, writeTimeoutMs: 1e6 }, cursor, frames);
+      new Viewer(run, aResponse(), OPTIONS, cursor, frames);
 
     const begun = view(1, 2);
     const [message] = await firstValueFrom(begun.batches);
@@ -38,5 +41,20 @@ describe(Viewer.name, () => {
     const ahead = view(2, 1);
     const [end] = await firstValueFrom(ahead.batches);
     expect([end!.type, ahead.framesSeen(end!)]).toEqual(['error', 0]);
+  });
+
+  it('should not show an end again that its client saw before it was heard of here', async () => {
+    const log = openLog();
+    const run = { log, activity: log } as unknown as Run;
+    log.next({ type: 'message', data: { content: 'Hi' } });
+    const [seen, unseen] = [3, 2].map((cursor) => {
+      const viewer = new Viewer(run, aResponse(), OPTIONS, cursor);
+      return lastValueFrom(viewer.batches.pipe(toArray()));
+    });
+
+    log.next({ type: 'done', data: { finish_reason: 'stop', model: 'm', usage: null } });
+    log.complete();
+    expect(await seen).toEqual([]);
+    expect(await unseen).toEqual([[log.terminal]]);
   });
 });

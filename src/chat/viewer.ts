@@ -32,7 +32,7 @@ export interface ViewerOptions {
 export class Viewer {
   /**
    * The run's entries after the cursor, as the response can take them; an empty batch is a
-   * heartbeat. Completes after the terminal entry.
+   * heartbeat. Completes after the terminal entry, which a cursor can have seen before this instance.
    */
   readonly batches: Observable<readonly Entry[]>;
 
@@ -140,7 +140,10 @@ export class Viewer {
       }
       isPulling = false;
       const batch = this.nextBatch();
-      if (batch.length === 0) return;
+      if (batch.length === 0) {
+        if (this.terminal) subscriber.complete();
+        return;
+      }
       subscriber.next(batch);
       if (isTerminal(batch.at(-1)!)) subscriber.complete();
       else if (this.cursor < this.run.log.entries.length) {
@@ -189,8 +192,9 @@ export class Viewer {
     if (this.dismissal) return [{ ...this.dismissal, seq: start }];
     if (start >= entries.length) {
       const { terminal } = log;
-      // A run that was lost can have shown more than was kept of it.
-      return terminal ? [{ ...terminal, seq: start }] : [];
+      // A run that was lost can have shown more than was kept of it, but not the end, which it never had.
+      const isUnseen = terminal !== undefined && terminal.seq < entries.length;
+      return isUnseen ? [{ ...terminal, seq: start }] : [];
     }
     this.cursor += 1;
     let length = 0;

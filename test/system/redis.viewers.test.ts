@@ -119,6 +119,21 @@ describeRedis('runs that are viewed on another instance', () => {
       expect(textOfEvents(eventsOf(viewer))).toBe(bigText());
     });
 
+    it.each(['json', 'openai', 'anthropic', 'text', 'ui', 'plain'])(
+      'should not be an end that was seen elsewhere before, as %s',
+      async (format) => {
+        const [call, id] = await started('text_tokens-20_ms-20');
+        const query = `format=${format}`;
+        const viewer = view(b.port, id, { after: 22, query });
+        expect(await viewer.status).toBe(200);
+
+        await whole(viewer);
+        expect(format === 'plain' ? viewer.text() : eventsOf(viewer)).toHaveLength(0);
+        expect(await view(b.port, id, { after: 22, query }).status).toBe(204);
+        expect(eventsOf((await whole(call), call)).map(seqOf)).toEqual(upTo(22));
+      },
+    );
+
     it('should soon be what a viewer missed who comes back at once', async () => {
       const [, id] = await started(LONG);
       const first = view(b.port, id);
@@ -261,6 +276,24 @@ describeRedis('runs that are viewed on another instance', () => {
       expect((await stateOf(b.port, id)).status).toBe(404);
       expect(await admin.exists(`sluice:run:{${id}}:meta`)).toBe(0);
     });
+
+    it.each(['/v1/chat/stream', '/v1/chat/completions'])(
+      'should be 410 when Redis dropped what was generated for %s',
+      async (path) => {
+        const options = { path, headers: { 'idempotency-key': 'dropped' } };
+        const [call, id] = await started('text', options);
+        await whole(call);
+        await settled(b.port, id);
+        await admin.del(`sluice:run:{${id}}:log`);
+
+        const gone = { status: 410, body: { error: { code: 'resume_gap' } } };
+        for (const after of [undefined, 3]) {
+          expect(await answerOf(view(b.port, id, { after }))).toMatchObject(gone);
+        }
+        expect(await answerOf(ask(b.port, 'text', options))).toMatchObject(gone);
+        expect(await stateOf(b.port, id)).toMatchObject({ body: { status: 'completed' } });
+      },
+    );
 
     it('should be one run for two first requests with one key', async () => {
       const headers = { 'idempotency-key': 'once' };
