@@ -47,8 +47,11 @@ export class ChatService {
     const caller = callerOf(response.req);
     this.models.expect(caller, model);
     const ticket = ticketOf(response.req);
-    // Once its run is gone, a ticket starts no other.
-    if (ticket?.runId !== undefined) await this.runs.get(ticket.runId, caller.owner);
+    if (ticket?.runId !== undefined) {
+      if (!ticket.hasStarted) throw ofAnotherRun();
+      // Once its run is gone, a ticket starts no other.
+      await this.runs.get(ticket.runId, caller.owner);
+    }
     const run = await this.runs.start({
       caller,
       requestId: String(response.getHeader('X-Request-Id')),
@@ -61,7 +64,7 @@ export class ChatService {
     });
     // Viewed first: whoever else views the run can leave meanwhile, and would end it.
     const viewer = this.view(run, response);
-    if (ticket) await this.tickets.bind(ticket, run.id);
+    if (ticket) await this.tickets.bind({ ...ticket, hasStarted: true }, run.id);
     if (chat) await this.chats.take(run, chat);
     return this.admit(viewer, response);
   }
@@ -96,9 +99,7 @@ export class ChatService {
    * @throws {ChatError} `run_not_found`
    */
   private async admitTo({ id }: Run, ticket: Ticket): Promise<void> {
-    if (ticket.runId !== undefined && ticket.runId !== id) {
-      throw new ChatError('run_not_found', 'The ticket is for another run.');
-    }
+    if (ticket.runId !== undefined && ticket.runId !== id) throw ofAnotherRun();
     await this.tickets.bind(ticket, id);
   }
 
@@ -121,4 +122,8 @@ export class ChatService {
     response.setHeader('Sluice-Run-Id', viewer.run.id);
     return viewer;
   }
+}
+
+function ofAnotherRun(): ChatError {
+  return new ChatError('run_not_found', 'The ticket is for another run.');
 }

@@ -202,6 +202,36 @@ describeStores('a ticket', (store) => {
     }
   });
 
+  it('that was first used to view a run starts none', async () => {
+    const call = ask(here, 'text', { headers: ANN });
+    await call.ended;
+    const id = await runIdOf(call);
+    const ticket = await issue();
+    await view(here, id, ticket).ended;
+    for (const port of [here, there]) {
+      const { status, body } = await answerOf(start(port, ticket));
+      expect([status, body.error.code]).toEqual([404, 'run_not_found']);
+      // It is as good for viewing as before.
+      const again = view(port, id, ticket);
+      expect(await again.ended).toBe('complete');
+      expect(textOfEvents(eventsOf(again))).toBe(TEXT);
+    }
+    expect(upstream.requests).toHaveLength(1);
+  });
+
+  it('that was used to view the run that it started finds that run again', async () => {
+    const ticket = await issue();
+    const call = start(here, ticket);
+    await call.ended;
+    await view(there, await runIdOf(call), ticket).ended;
+    for (const port of [here, there]) {
+      const again = start(port, ticket);
+      await again.ended;
+      expect(again.text()).toBe(call.text());
+    }
+    expect(upstream.requests).toHaveLength(1);
+  });
+
   it('does not view what is not its owner’s', async () => {
     const call = ask(here, 'text', { headers: ANN });
     await call.ended;

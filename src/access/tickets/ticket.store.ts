@@ -5,6 +5,8 @@ export interface TicketRecord {
   caller: Caller;
   /** The one run that it is for, once that is known. */
   runId?: string;
+  /** Whether the ticket started that run, and was not first used to view it. */
+  hasStarted?: boolean;
 }
 
 /**

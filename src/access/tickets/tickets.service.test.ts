@@ -62,6 +62,16 @@ describe(Tickets.name, () => {
     await expect(redeem(ticket)).rejects.toMatchObject(REFUSAL);
   });
 
+  it('should tell a run that it started from one that it views', async () => {
+    const { ticket } = await sut.issue(CALLER);
+    await sut.bind({ ...(await redeem(ticket)), hasStarted: true }, 'run_1');
+    await sut.bind(await redeem(ticket), 'run_1');
+    expect((await redeem(ticket)).hasStarted).toBe(true);
+    const { ticket: other } = await sut.issue(CALLER);
+    await sut.bind(await redeem(other), 'run_1');
+    expect((await redeem(other)).hasStarted).toBeUndefined();
+  });
+
   it('should let in for as long as there are timers for, where that is longer', async () => {
     jest.useRealTimers();
     sut = create(2_147_483_647, 2_147_483);

@@ -6,7 +6,7 @@ import { MAX_TIMER_MS } from '../../config/file/numbers.js';
 import { ChatError } from '../../errors/chat-error.js';
 import { Access } from '../access.service.js';
 import type { Caller } from '../caller.js';
-import { TICKET_STORE, type TicketStore } from './ticket.store.js';
+import { TICKET_STORE, type TicketRecord, type TicketStore } from './ticket.store.js';
 
 /** How long a ticket can start a run, in milliseconds. */
 const START_MS = 60_000;
@@ -14,12 +14,9 @@ const START_MS = 60_000;
 const FORM = /^ticket_[\w-]{43}$/;
 
 /** A ticket that somebody came with. */
-export interface Ticket {
+export interface Ticket extends TicketRecord {
   /** Names it; the ticket itself is kept nowhere. */
   id: string;
-  caller: Caller;
-  /** The one run that it is for, once that is known. */
-  runId?: string;
 }
 
 const tickets = new WeakMap<Request, Ticket>();
@@ -67,13 +64,14 @@ export class Tickets {
     const record = FORM.test(ticket) ? await this.store.find(id) : undefined;
     const caller = record && this.access.current(record.caller);
     if (!caller) throw new ChatError('invalid_api_key', 'The ticket is wrong or has expired.');
-    tickets.set(request, { id, caller, runId: record.runId });
+    const { runId, hasStarted } = record;
+    tickets.set(request, { id, caller, runId, hasStarted });
     return caller;
   }
 
   /** Makes a ticket good for this run alone, from now on. Never fails: the run goes on all the same. */
-  async bind({ id, caller }: Ticket, runId: string): Promise<void> {
-    await this.store.put(id, { caller, runId }, this.viewMs).catch(() => undefined);
+  async bind({ id, ...record }: Ticket, runId: string): Promise<void> {
+    await this.store.put(id, { ...record, runId }, this.viewMs).catch(() => undefined);
   }
 }
 
