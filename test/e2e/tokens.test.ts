@@ -214,6 +214,9 @@ describe('the models of a token', () => {
 });
 
 describe('the keys of an issuer', () => {
+  /** A modulus of 1024 bits, which is too little. */
+  const SHORT = Buffer.alloc(128, 0xff).toString('base64url');
+
   it('are fetched once for many tokens', async () => {
     const tokens = await Promise.all(
       Array.from({ length: 20 }, (_, index) => issuer.sign({ sub: `user-${index}` })),
@@ -232,6 +235,36 @@ describe('the keys of an issuer', () => {
     // A key that is no longer published is none.
     expect((await call(old)).status).toBe(401);
     expect(issuer.requests).toBe(2);
+  });
+
+  it('can be several of one kind, and a token that names none is signed with any of them', async () => {
+    const nameless = { kid: undefined };
+    await issuer.rotate('first', 'RS256');
+    const old = await issuer.sign({}, nameless);
+    const [first] = issuer.published;
+    await issuer.rotate('second', 'RS256');
+    issuer.published.unshift({ ...first!, kid: 'short', n: SHORT }, first!);
+    expect((await call(await issuer.sign({}, nameless))).status).toBe(200);
+    expect((await call(old)).status).toBe(200);
+    const expired = await call(await issuer.sign({ exp: secondsFromNow(-40) }, nameless));
+    expect(expired.status).toBe(401);
+    expect(expired.error.message).toContain('"exp"');
+    const { privateKey } = await generateKeyPair('RS256');
+    const strange = await new SignJWT({ iss: ISSUER, aud: AUDIENCE, sub: 'ann' })
+      .setProtectedHeader({ alg: 'RS256' })
+      .setExpirationTime('5m')
+      .sign(privateKey);
+    expect((await call(strange)).status).toBe(401);
+  });
+
+  it.each([
+    ['too short', 'RS256', { n: SHORT }],
+    ['broken', 'ES256', { x: 'AQAB' }],
+  ])('that can’t be used, as they are %s, make no token a wrong one', async (_, alg, change) => {
+    await issuer.rotate('unusable', alg);
+    Object.assign(issuer.published[0]!, change);
+    const { status, error } = await call(await issuer.sign());
+    expect([status, error.code]).toEqual([503, 'store_unavailable']);
   });
 
   it('are not asked for again by every token with a key that there is not', async () => {

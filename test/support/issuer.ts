@@ -1,4 +1,11 @@
-import { exportJWK, generateKeyPair, SignJWT, type JWK, type JWTPayload } from 'jose';
+import {
+  exportJWK,
+  generateKeyPair,
+  SignJWT,
+  type JWK,
+  type JWTHeaderParameters,
+  type JWTPayload,
+} from 'jose';
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -12,10 +19,11 @@ export interface Issuer {
   /** How often it was asked for its keys. */
   requests: number;
   state: IssuerState;
+  published: JWK[];
   /** Signs with keys of this name from now on; earlier ones are no longer published. */
   rotate(kid: string, alg?: string): Promise<void>;
-  /** A token that is good for five minutes, unless the claims say otherwise. */
-  sign(claims?: JWTPayload): Promise<string>;
+  /** A token that is good for five minutes and names its key, unless claims or header say otherwise. */
+  sign(claims?: JWTPayload, header?: Partial<JWTHeaderParameters>): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -25,11 +33,10 @@ export const AUDIENCE = 'sluice';
 /** Somebody who issues JSON Web Tokens and publishes the keys to verify them with. */
 export async function startIssuer(): Promise<Issuer> {
   let key: Awaited<ReturnType<typeof generateKeyPair>>['privateKey'];
-  let header: { kid: string; alg: string };
-  let published: JWK[] = [];
+  let standardHeader: { kid: string; alg: string };
   const server = createServer((_request, response) => {
     issuer.requests += 1;
-    answer(issuer.state, published, response);
+    answer(issuer.state, issuer.published, response);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -38,16 +45,19 @@ export async function startIssuer(): Promise<Issuer> {
     jwksUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks.json`,
     requests: 0,
     state: 'well',
+    published: [],
     async rotate(kid, alg = 'ES256') {
       const pair = await generateKeyPair(alg, { extractable: true });
       key = pair.privateKey;
-      header = { kid, alg };
-      published = [{ ...(await exportJWK(pair.publicKey)), ...header, use: 'sig' }];
+      standardHeader = { kid, alg };
+      issuer.published = [{ ...(await exportJWK(pair.publicKey)), ...standardHeader, use: 'sig' }];
     },
-    sign(claims = {}) {
+    sign(claims = {}, header = {}) {
       const now = Math.floor(Date.now() / 1000);
       const standard = { iss: ISSUER, aud: AUDIENCE, sub: 'ann', iat: now, exp: now + 300 };
-      return new SignJWT({ ...standard, ...claims }).setProtectedHeader(header).sign(key);
+      return new SignJWT({ ...standard, ...claims })
+        .setProtectedHeader({ ...standardHeader, ...header })
+        .sign(key);
     },
     async close() {
       server.closeAllConnections();

@@ -66,12 +66,43 @@ export class JsonWebTokens {
       // Others' tokens are no reason to ask for keys.
       if (decodeJwt(token).iss !== this.settings.issuer)
         throw new errors.JWTInvalid('other issuer');
-      const { payload } = await jwtVerify(token, this.keys.find, this.expected);
-      return this.callerOf(payload);
+      return this.callerOf(await this.payloadOf(token));
     } catch (error) {
       if (!(error instanceof errors.JOSEError)) throw error;
       throw new ChatError('invalid_api_key', `The token is not valid: ${error.message}.`);
     }
+  }
+
+  /**
+   * @throws {JOSEError} when the token is not valid
+   * @throws {ChatError} `store_unavailable` when that can't be told now
+   */
+  private async payloadOf(token: string): Promise<JWTPayload> {
+    try {
+      return (await jwtVerify(token, this.keys.find, this.expected)).payload;
+    } catch (error) {
+      if (error instanceof errors.JWKSMultipleMatchingKeys) return this.payloadByAny(error, token);
+      if (error instanceof errors.JOSEError || error instanceof ChatError) throw error;
+      const message = `The key that the token is signed with can't be used: ${(error as Error).message}.`;
+      throw new ChatError('store_unavailable', message);
+    }
+  }
+
+  /**
+   * A token need not name its key: https://www.rfc-editor.org/rfc/rfc7515#section-4.1.4
+   * @throws {JOSEError} when the token is not valid
+   */
+  private async payloadByAny(keys: AsyncIterable<CryptoKey>, token: string): Promise<JWTPayload> {
+    for await (const key of keys) {
+      try {
+        return (await jwtVerify(token, key, this.expected)).payload;
+      } catch (error) {
+        const isSigned = !(error instanceof errors.JWSSignatureVerificationFailed);
+        // What is no error of a token is one of a key that can't be used.
+        if (isSigned && error instanceof errors.JOSEError) throw error;
+      }
+    }
+    throw new errors.JWSSignatureVerificationFailed();
   }
 
   private callerOf(payload: JWTPayload): Caller {

@@ -8,7 +8,7 @@ import { readBody } from '../../providers/http/read-body.js';
 /** Keys older than this are fetched anew before they are used, in milliseconds. */
 const MAX_AGE_MS = 10 * 60_000;
 
-/** So much older they may be while their issuer can't be reached, in milliseconds. */
+/** While their issuer can't be reached, keys are used until they are this old, in milliseconds. */
 const MAX_AGE_WHILE_AWAY_MS = 60 * 60_000;
 
 /** Strangers' tokens, and an issuer that is away, cause one request in so long, in milliseconds. */
@@ -37,7 +37,7 @@ export class KeySet {
   /**
    * The key that a token says it is signed with.
    * @throws {ChatError} `store_unavailable` when that can't be known now
-   * @throws {JOSEError} when there is no such key
+   * @throws {JOSEError} when there is no such key, or more than one
    */
   readonly find: JWTVerifyGetKey = async (header, token) => {
     if (this.age > MAX_AGE_MS) {
