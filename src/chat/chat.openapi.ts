@@ -14,7 +14,7 @@ import { FORMATS } from './dialects/formats.js';
 
 export type Schema = NonNullable<Extract<ApiResponseOptions, { schema: unknown }>['schema']>;
 
-const chatRequest = z.toJSONSchema(chatRequestSchema, { target: 'openapi-3.0' }) as Schema;
+const chatRequest = schemaOf(chatRequestSchema);
 
 const EXAMPLE = { messages: [{ role: 'user', content: 'やっほ' }] };
 
@@ -47,9 +47,34 @@ export const RUN_HEADERS = {
 
 export const text = (example: string) => ({ schema: { type: 'string' as const }, example });
 
+/** What a request may send. */
+export function schemaOf(schema: z.ZodType): Schema {
+  return z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input' }) as Schema;
+}
+
+/** What a route takes that starts a run, beside its body: in a header or in the query. */
+export function ApiRunOptions() {
+  const key = {
+    required: false,
+    description: 'Requests with the same one share one run. 1 to 255 characters.',
+  };
+  const policy = {
+    required: false,
+    description:
+      'What becomes of the run when its last viewer leaves: `cancel`, `grace=<seconds>` or `continue`.',
+  };
+  return applyDecorators(
+    ApiHeader({ name: 'Idempotency-Key', ...key }),
+    ApiQuery({ name: 'idempotency_key', ...key }),
+    ApiHeader({ name: 'Sluice-On-Disconnect', ...policy }),
+    ApiQuery({ name: 'on_disconnect', ...policy }),
+  );
+}
+
 /** A route that streams a run in the native dialect, or in the format that is asked for. */
 export const ApiStream = () =>
   applyDecorators(
+    ApiHeader({ name: 'Last-Event-ID', required: false, description: '`<run>:<number>`' }),
     ApiQuery({ name: 'format', required: false, enum: FORMATS, description: 'Default: json.' }),
     ApiResponse({
       status: 200,
@@ -57,26 +82,34 @@ export const ApiStream = () =>
       headers: RUN_HEADERS,
       content: { 'text/event-stream': text(EVENTS), 'text/plain': text('Hello') },
     }),
+    ApiResponse({ status: 204, description: 'The event is the last of its run.' }),
     ApiErrors(),
   );
 
 export const ApiChatRequest = () =>
   applyDecorators(
     ApiOperation({ summary: 'Start a run and view it; after a cursor, view that run again' }),
-    ApiHeader({ name: 'Last-Event-ID', required: false, description: '`<run>:<number>`' }),
+    ApiRunOptions(),
     ApiBody({ schema: chatRequest, examples: { text: { value: EXAMPLE } } }),
   );
 
 export const ApiQuestion = () =>
   applyDecorators(
     ApiOperation({ summary: 'The same for EventSource, which can only send a URL' }),
-    ApiQuery({ name: 'q', description: "The user's message.", example: 'やっほ' }),
+    ApiQuery({
+      name: 'q',
+      required: false,
+      description: "The user's message. It can be left out after a cursor.",
+      example: 'やっほ',
+    }),
     ApiQuery({ name: 'model', required: false }),
+    ApiRunOptions(),
   );
 
 export const ApiCompletion = () =>
   applyDecorators(
     ApiOperation({ summary: "OpenAI's chat completions, streaming or not" }),
+    ApiRunOptions(),
     ApiBody({ schema: chatRequest, examples: { text: { value: EXAMPLE } } }),
     ApiResponse({
       status: 200,

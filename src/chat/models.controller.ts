@@ -1,5 +1,5 @@
 import { Controller, Get, Param, Req } from '@nestjs/common';
-import { ApiHeader, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiHeader, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import type { Request } from 'express';
 import { ModelsService } from './models.service.js';
 
@@ -25,6 +25,7 @@ export class ModelsController {
 
   @Get('*id')
   @ApiOperation({ summary: 'A model; its slashes may be raw or encoded' })
+  @ApiParam({ name: 'id', type: String })
   @ApiVersion()
   get(@Param('id') path: string | string[], @Req() request: Request) {
     return this.models.get([path].flat().join('/'), request);

@@ -8,7 +8,7 @@ import {
   UseGuards,
   type MessageEvent,
 } from '@nestjs/common';
-import { ApiHeader, ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
+import { ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import type { Observable } from 'rxjs';
 import { TakesTicket } from '../access/tickets/takes-ticket.decorator.js';
@@ -32,7 +32,6 @@ export class RunEventsController {
   @TakesTicket()
   @ApiStream()
   @ApiOperation({ summary: 'View a run: replay after the cursor, then live' })
-  @ApiHeader({ name: 'Last-Event-ID', required: false, description: '`<run>:<number>`' })
   @ApiQuery({ name: 'starting_after', required: false, description: 'The number alone.' })
   async events(
     @Param('id') runId: string,

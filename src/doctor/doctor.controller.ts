@@ -5,6 +5,7 @@ import { FromCaller, type Caller } from '../access/caller.js';
 import { SchemaPipe } from '../chat/schema.pipe.js';
 import { CONFIG, type Config } from '../config/config.js';
 import { RefuseHead } from '../http/refuse-head.guard.js';
+import { ApiProbe } from './doctor.openapi.js';
 import { probeSchema, type ProbePlan } from './probe.schema.js';
 import { ProbesService } from './probes.service.js';
 
@@ -31,7 +32,7 @@ export class DoctorController {
 
   @Get('stream')
   @UseGuards(new RefuseHead())
-  @ApiOperation({ summary: 'A stream whose events say when they were sent' })
+  @ApiProbe()
   stream(
     @Query(new SchemaPipe(probeSchema)) plan: ProbePlan,
     @FromCaller() { owner }: Caller,

@@ -341,7 +341,7 @@ describe('health', () => {
 
 describe('the docs', () => {
   interface Operation {
-    parameters?: { name: string; in: string }[];
+    parameters?: { name: string; in: string; required?: boolean }[];
     requestBody?: { content: Record<string, { schema: { required?: string[] } }> };
     responses: Record<
       string,
@@ -349,11 +349,20 @@ describe('the docs', () => {
     >;
   }
 
-  async function operationsOf(path: string): Promise<Record<string, Operation>> {
+  async function allOperations(): Promise<Record<string, Record<string, Operation>>> {
     const { text } = await send({ path: '/docs-json' });
-    const { paths } = JSON.parse(text) as { paths: Record<string, Record<string, Operation>> };
-    return paths[path] ?? {};
+    return (JSON.parse(text) as { paths: Record<string, Record<string, Operation>> }).paths;
   }
+
+  async function operationsOf(path: string): Promise<Record<string, Operation>> {
+    return (await allOperations())[path] ?? {};
+  }
+
+  /** What a parameter is called, where it goes, and whether a request must have it. */
+  const parametersOf = (operation: Operation) =>
+    (operation.parameters ?? []).map(
+      ({ name, in: place, required }) => `${place} ${name}${required ? '!' : ''}`,
+    );
 
   it('are a page', async () => {
     const { status, headers, text } = await send({ path: '/docs' });
@@ -408,6 +417,70 @@ describe('the docs', () => {
       expect(Object.keys(headers!)).toContain('x-should-retry');
       expect(JSON.stringify(content!['application/json'])).toContain('provider_truncated');
     }
+  });
+
+  it('list what is in a path, and how each request is answered when all is well', async () => {
+    const paths = Object.entries(await allOperations());
+    expect(paths.length).toBeGreaterThan(20);
+    for (const [path, operations] of paths) {
+      const wanted = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => `path ${name}!`);
+      for (const [method, operation] of Object.entries(operations)) {
+        const inPath = parametersOf(operation).filter((parameter) => parameter.startsWith('path '));
+        expect([method, path, inPath]).toEqual([method, path, wanted]);
+        const statuses = Object.keys(operation.responses);
+        expect([method, path, statuses]).toEqual([
+          method,
+          path,
+          expect.arrayContaining([expect.stringMatching(/^2\d\d$/)]),
+        ]);
+      }
+    }
+  });
+
+  it.each([
+    ['/v1/chat/stream', 'get'],
+    ['/v1/chat/stream', 'post'],
+    ['/v1/chat/completions', 'post'],
+    ['/openai/v1/chat/completions', 'post'],
+    ['/openai/deployments/{model}/chat/completions', 'post'],
+    ['/v1/messages', 'post'],
+    ['/v1/chat/ui', 'post'],
+    ['/api/chat', 'post'],
+    ['/api/generate', 'post'],
+  ])('list the options of a run that %s starts by %s', async (path, method) => {
+    const operation = (await operationsOf(path))[method]!;
+    expect(parametersOf(operation)).toEqual(
+      expect.arrayContaining([
+        'header Idempotency-Key',
+        'query idempotency_key',
+        'header Sluice-On-Disconnect',
+        'query on_disconnect',
+      ]),
+    );
+  });
+
+  it.each([
+    ['/v1/chat/stream', 'get'],
+    ['/v1/chat/stream', 'post'],
+    ['/v1/runs/{id}/events', 'get'],
+  ])('tell how %s goes on after an event by %s', async (path, method) => {
+    const operation = (await operationsOf(path))[method]!;
+    expect(parametersOf(operation)).toContain('header Last-Event-ID');
+    expect(Object.keys(operation.responses)).toContain('204');
+    // A question is not asked again.
+    expect(parametersOf(operation)).not.toContain('query q!');
+  });
+
+  it('list what a probe is made of', async () => {
+    const { get } = await operationsOf('/v1/doctor/stream');
+    expect(parametersOf(get!)).toEqual([
+      'query id!',
+      'query every_ms!',
+      'query for_ms!',
+      'query bytes',
+      'query as',
+      'query hint',
+    ]);
   });
 
   it('can be switched off', async () => {

@@ -1,7 +1,13 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiBody, ApiOperation, ApiResponse } from '@nestjs/swagger';
-import { z } from 'zod';
-import { ApiErrors, RUN_HEADERS, text, type Schema } from '../chat.openapi.js';
+import {
+  ApiErrors,
+  ApiRunOptions,
+  RUN_HEADERS,
+  schemaOf,
+  text,
+  type Schema,
+} from '../chat.openapi.js';
 import { messagesRequestSchema, promptSchema } from './messages.schema.js';
 
 const PROMPT = { model: 'demo', messages: [{ role: 'user', content: 'やっほ' }] };
@@ -29,6 +35,7 @@ data: {"type":"message_stop"}
 export const ApiMessage = () =>
   applyDecorators(
     ApiOperation({ summary: "Anthropic's messages, streaming or not" }),
+    ApiRunOptions(),
     ApiBody({
       schema: schemaOf(messagesRequestSchema),
       examples: { text: { value: { ...PROMPT, max_tokens: 1024 } } },
@@ -71,7 +78,3 @@ const ERROR: Schema = {
     request_id: { type: 'string' },
   },
 };
-
-function schemaOf(schema: z.ZodType): Schema {
-  return z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input' }) as Schema;
-}

@@ -1,11 +1,9 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiBody, ApiOperation, ApiResponse, type ApiResponseOptions } from '@nestjs/swagger';
-import { z } from 'zod';
+import { ApiBody, ApiOperation, ApiResponse } from '@nestjs/swagger';
+import { ApiRunOptions, schemaOf } from '../chat.openapi.js';
 import { ollamaChatSchema } from './chat-request.js';
 import { ollamaGenerateSchema } from './generate-request.js';
 import { ollamaShowSchema } from './show-request.js';
-
-type Schema = NonNullable<Extract<ApiResponseOptions, { schema: unknown }>['schema']>;
 
 const CHAT_LINES = `{"model":"llama3.2","created_at":"2026-01-01T00:00:00.000Z","message":{"role":"assistant","content":"Hello"},"done":false}
 {"model":"llama3.2","created_at":"2026-01-01T00:00:00.000Z","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop",…}
@@ -18,6 +16,7 @@ const GENERATE_LINES = `{"model":"llama3.2","created_at":"2026-01-01T00:00:00.00
 export const ApiOllamaChat = () =>
   applyDecorators(
     ApiOperation({ summary: "Ollama's chat, streaming unless `stream` is false" }),
+    ApiRunOptions(),
     ApiBody({
       schema: schemaOf(ollamaChatSchema),
       examples: { text: { value: { messages: [{ role: 'user', content: 'やっほ' }] } } },
@@ -28,6 +27,7 @@ export const ApiOllamaChat = () =>
 export const ApiOllamaGenerate = () =>
   applyDecorators(
     ApiOperation({ summary: "Ollama's answer to a prompt, streaming unless `stream` is false" }),
+    ApiRunOptions(),
     ApiBody({
       schema: schemaOf(ollamaGenerateSchema),
       examples: { text: { value: { prompt: 'やっほ' } } },
@@ -39,6 +39,7 @@ export const ApiOllamaShow = () =>
   applyDecorators(
     ApiOperation({ summary: 'What a model can do' }),
     ApiBody({ schema: schemaOf(ollamaShowSchema) }),
+    ApiResponse({ status: 200, schema: { type: 'object' } }),
     ApiFailure(),
   );
 
@@ -63,8 +64,4 @@ function ApiFailure() {
     description: 'A failure before the first byte.',
     schema: { type: 'object', properties: { error: { type: 'string' } } },
   });
-}
-
-function schemaOf(schema: z.ZodType): Schema {
-  return z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input' }) as Schema;
 }

@@ -1,7 +1,6 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiBody, ApiOperation, ApiResponse } from '@nestjs/swagger';
-import { z } from 'zod';
-import { RUN_HEADERS, text, type Schema } from '../chat.openapi.js';
+import { ApiRunOptions, RUN_HEADERS, schemaOf, text } from '../chat.openapi.js';
 import { stopRequestSchema, uiRequestSchema } from './ui-request.schema.js';
 
 const EXAMPLE = {
@@ -28,9 +27,6 @@ data: [DONE]
 
 `;
 
-const schemaOf = (schema: z.ZodType) =>
-  z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input' }) as Schema;
-
 /** The stream of a UI message, and the failures that come before it. */
 const ApiMessage = (description: string) =>
   applyDecorators(
@@ -53,6 +49,7 @@ const ApiMessage = (description: string) =>
 export const ApiUISend = () =>
   applyDecorators(
     ApiOperation({ summary: "The AI SDK's useChat: start a run and view it as a UI message" }),
+    ApiRunOptions(),
     ApiBody({ schema: schemaOf(uiRequestSchema), examples: { text: { value: EXAMPLE } } }),
     ApiMessage('A UI message stream. Its last part is one of `finish`, `abort` and `error`.'),
   );
