@@ -147,6 +147,35 @@ describeWith('chromium', 'the playground, measured', () => {
     await sut.page.getByRole('button', { name: 'Stop' }).click();
     await sut.ended();
   });
+
+  it('lets its reader look elsewhere in small steps', async () => {
+    await sut.ask('echo_ms-5', LONG_ANSWER);
+    await sut.until(2_500);
+    await sut.page.locator('#thread').hover();
+    for (let step = 0; step < 10; step += 1) {
+      await sut.page.mouse.wheel(0, -10);
+      await sut.page.waitForTimeout(50);
+    }
+    expect(await sut.page.locator('#to-end').isVisible()).toBe(true);
+    await sut.page.getByRole('button', { name: 'Stop' }).click();
+    await sut.ended();
+  });
+
+  it('follows the end also where the text grows before its own scrolling is told', async () => {
+    await sut.ask('echo_ms-0', LONG_ANSWER);
+    await sut.ended();
+    const distance = await sut.page.locator('#thread').evaluate(async (thread) => {
+      const more = document.createElement('p');
+      more.style.blockSize = '500px';
+      thread.firstElementChild!.append(more);
+      thread.dispatchEvent(new Event('scroll'));
+      for (let frame = 0; frame < 3; frame += 1) {
+        await new Promise((resolve) => requestAnimationFrame(resolve));
+      }
+      return thread.scrollHeight - thread.scrollTop - thread.clientHeight;
+    });
+    expect(distance).toBeLessThan(1);
+  });
 });
 
 interface Size {

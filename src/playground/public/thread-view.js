@@ -20,6 +20,7 @@ export class ThreadView {
   #turns = byId('turns', HTMLElement);
   #toEnd = byId('to-end', HTMLButtonElement);
   #isAtEnd = true;
+  #top = 0;
   /** @type {Map<Turn, AnswerView>} */
   #views = new Map();
   #actions;
@@ -96,13 +97,19 @@ export class ThreadView {
 
   #look() {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
-    this.#isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
+    const distance = scrollHeight - scrollTop - clientHeight;
+    // What has grown since is not the reader's doing; only who goes up looks elsewhere.
+    if (scrollTop < this.#top) this.#isAtEnd = distance < 1;
+    else if (distance < NEAR_END) this.#isAtEnd = true;
+    this.#top = scrollTop;
     // What is there before anything was asked is read from its beginning.
     this.#toEnd.hidden = this.#isAtEnd || this.#views.size === 0;
   }
 
   #follow() {
-    if (this.#isAtEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight;
-    else this.#look();
+    if (this.#isAtEnd) {
+      this.#scroller.scrollTop = this.#scroller.scrollHeight;
+      this.#top = this.#scroller.scrollTop;
+    } else this.#look();
   }
 }
