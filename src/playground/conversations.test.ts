@@ -72,6 +72,18 @@ describe(Conversations.name, () => {
     expect(sut.save(conversation('x'.repeat(9_000), 9))).toBe(false);
   });
 
+  it('give up none for one that has no room even without them', () => {
+    const items = new FullStorage(8_000);
+    const sut = new Conversations(items);
+    for (let at = 0; at < 3; at += 1) sut.save(conversation(`${at}`.repeat(2_000), at));
+    const large = conversation('x'.repeat(9_000), 9);
+    expect([sut.save(large), sut.save(large)]).toEqual([false, false]);
+    const kept = sut.list().find(({ title }) => title.startsWith('2'))!;
+    expect(sut.save(Object.assign(kept, { title: 'still kept' }))).toBe(true);
+    const titles = new Conversations(items).list().map(({ title }) => title.slice(0, 10));
+    expect(titles).toEqual(['still kept', '1111111111', '0000000000']);
+  });
+
   it('stay deleted, though an answer to one of them still ends', () => {
     const sut = new Conversations(new FullStorage());
     const one = conversation('hi', 1);

@@ -89,12 +89,17 @@ export function isAsFarAs(one, other) {
   return end === otherEnd;
 }
 
-/** The conversations that this browser keeps. Dispatches `change` when another tab changed one. */
+/**
+ * The conversations that this browser keeps. Dispatches `change`, with its id, when another tab
+ * changed one.
+ */
 export class Conversations extends EventTarget {
   /** @type {Map<string, Conversation>} */
   #all = new Map();
   /** @type {Set<string>} */
   #removed = new Set();
+  /** What there is no room for, even without the others. @type {Set<string>} */
+  #tooLarge = new Set();
   #items;
 
   /** @param {import('./storage.js').Items} items */
@@ -106,7 +111,7 @@ export class Conversations extends EventTarget {
     globalThis.addEventListener('storage', ({ key }) => {
       if (!key?.startsWith(PREFIX)) return;
       this.#read(key);
-      this.dispatchEvent(new Event('change'));
+      this.dispatchEvent(new CustomEvent('change', { detail: key.slice(PREFIX.length) }));
     });
   }
 
@@ -126,16 +131,37 @@ export class Conversations extends EventTarget {
     this.#all.set(conversation.id, conversation);
     const others = this.list().filter(({ id }) => id !== conversation.id);
     while (others.length >= MAX_CONVERSATIONS) this.remove(others.pop()?.id ?? '');
+    const key = PREFIX + conversation.id;
     const json = JSON.stringify(conversation);
-    for (;;) {
-      try {
-        this.#items.setItem(PREFIX + conversation.id, json);
-        return true;
-      } catch {
-        const oldest = others.pop();
-        if (!oldest) return false;
-        this.remove(oldest.id);
+    /** @type {Map<string, string>} */
+    const evicted = new Map();
+    while (!this.#store(key, json)) {
+      const oldest = this.#tooLarge.has(conversation.id) ? undefined : others.pop();
+      if (!oldest) {
+        this.#tooLarge.add(conversation.id);
+        for (const [id, kept] of evicted) this.#store(PREFIX + id, kept);
+        return false;
       }
+      const kept = this.#items.getItem(PREFIX + oldest.id);
+      if (kept !== null) evicted.set(oldest.id, kept);
+      this.#items.removeItem(PREFIX + oldest.id);
+    }
+    this.#tooLarge.delete(conversation.id);
+    for (const id of evicted.keys()) this.remove(id);
+    return true;
+  }
+
+  /**
+   * @param {string} key
+   * @param {string} json
+   * @returns {boolean} whether there was room
+   */
+  #store(key, json) {
+    try {
+      this.#items.setItem(key, json);
+      return true;
+    } catch {
+      return false;
     }
   }
 
