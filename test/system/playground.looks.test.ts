@@ -199,6 +199,9 @@ describeWith('chromium', 'every state of the playground', () => {
       return [lines, element.scrollWidth > element.clientWidth] as const;
     });
     expect([lines, isScrolled]).toEqual([[1, 1, 1], true]);
+    await sut.page.fill('#message', 'x'.repeat(500));
+    const { x, width } = (await sut.page.locator('#send').boundingBox())!;
+    expect(x + width).toBeLessThan(viewport.width);
     expect(await sut.page.evaluate(overflow)).toBe(0);
     await sut.close();
   });
