@@ -120,7 +120,9 @@ export class AnswerView {
     const buttons = h('span', { className: 'actions' });
     if (text !== '') buttons.append(copyButton('Copy', () => answer.text));
     if (status !== 'failed' && toolCalls.length === 0) {
-      buttons.append(iconButton('again', 'Ask again', this.#actions.onAgain));
+      const again = iconButton('again', 'Ask again', this.#actions.onAgain);
+      again.classList.add('again');
+      buttons.append(again);
     }
     footer.append(buttons);
     this.#end.replaceChildren(...parts, footer);

@@ -21,6 +21,7 @@ export function failureCard({ code, message, retryAt }, { onAgain, onKey }) {
  */
 function againButton(onAgain, readyAt = 0) {
   const again = button('Ask again', onAgain);
+  again.classList.add('again');
   const count = () => {
     const seconds = Math.ceil((readyAt - Date.now()) / 1000);
     again.disabled = seconds > 0;
