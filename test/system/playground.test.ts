@@ -131,6 +131,46 @@ describeWith('chromium', 'the playground', () => {
     expect(asked).toEqual(['one', 'one', 'another'].map((content) => [{ role: 'user', content }]));
   });
 
+  it('changes no question but the last without a word, and none while it answers', async () => {
+    for (const question of ['one', 'two']) {
+      await sut.ask('demo/echo', question);
+      await sut.ended();
+    }
+    const again = sut.page.getByRole('button', { name: 'Ask again' });
+    const edit = sut.page.getByRole('button', { name: 'Edit the question' });
+    expect([await again.count(), await edit.count()]).toEqual([1, 2]);
+    await again.click();
+    await sut.ended();
+    expect(await sut.page.locator('.question p').allInnerTexts()).toEqual(['one', 'two']);
+    await sut.ask('text_tokens-5000_ms-10');
+    await sut.until(50);
+    expect([await again.count(), await edit.count()]).toEqual([0, 0]);
+    await sut.page.getByRole('button', { name: 'Stop' }).click();
+    await sut.ended();
+    expect([await again.count(), await edit.count()]).toEqual([1, 3]);
+  });
+
+  it('keeps what was being written, through an edit that is given up and through a reload', async () => {
+    await sut.ask('demo/echo', 'one');
+    await sut.ended();
+    const message = sut.page.locator('#message');
+    const edit = async () => {
+      await sut.page.getByRole('button', { name: 'Edit the question' }).focus();
+      await sut.page.keyboard.press('Enter');
+      expect(await message.inputValue()).toBe('one');
+    };
+    await message.fill('a draft');
+    await edit();
+    await message.press('Escape');
+    expect(await message.inputValue()).toBe('a draft');
+    await edit();
+    await sut.page.click('#new');
+    expect(await message.inputValue()).toBe('a draft');
+    await sut.page.reload();
+    expect(await message.inputValue()).toBe('a draft');
+    expect(await sut.page.locator('#title').innerText()).toBe('New conversation');
+  });
+
   it('stops, which stops the generation', async () => {
     await sut.ask('text_tokens-5000_ms-10');
     await sut.until(50);
@@ -243,6 +283,8 @@ describeWith('chromium', 'the playground', () => {
       localStorage.setItem('sluice.conversation.old', JSON.stringify(kept));
     });
     await sut.load();
+    await sut.page.getByRole('button', { name: 'old', exact: true }).click();
+    expect(await sut.page.locator('#status').innerText()).toBe('This conversation can’t be shown.');
     await sut.ask('demo/echo', 'still here');
     await sut.page.locator('.markdown', { hasText: 'still here' }).waitFor();
   });
@@ -320,6 +362,64 @@ describeWith('chromium', 'the playground', () => {
     generation();
   });
 
+  it('is not disturbed by what another tab is answered', async () => {
+    await sut.ask('demo/echo', 'A paragraph.\n\n'.repeat(40));
+    await sut.ended();
+    const place = () => sut.page.locator('#thread').evaluate((thread) => thread.scrollTop);
+    await sut.page.locator('.question').hover();
+    await sut.page.getByRole('button', { name: 'Edit the question' }).click();
+    await sut.page.locator('#conversations li').hover();
+    await sut.page.getByRole('button', { name: 'Rename A paragraph.' }).click();
+    await sut.page.keyboard.type('A better');
+    const before = await place();
+
+    const other = await sut.context.newPage();
+    await other.goto(sut.url);
+    await other.click('#new');
+    const changes = sut.page.evaluate(async () => {
+      for (let change = 0; change < 3; change += 1) {
+        await new Promise((resolve) => addEventListener('storage', resolve, { once: true }));
+      }
+    });
+    await other.selectOption('#model', 'demo/long');
+    await other.fill('#message', 'at length');
+    await other.press('#message', 'Enter');
+    await changes;
+    await sut.page.keyboard.type(' name');
+    await sut.page.keyboard.press('Enter');
+    const titles = sut.page.locator('#conversations .open');
+    expect(await titles.allInnerTexts()).toEqual([
+      expect.stringContaining('at length'),
+      'A better name',
+    ]);
+    expect(await titles.last().evaluate((title) => title === document.activeElement)).toBe(true);
+    expect(await place()).toBe(before);
+    expect(await sut.page.locator('#editing').isVisible()).toBe(true);
+    await other.press('#message', 'Escape');
+  });
+
+  it('loses nothing that another tab asked in the same conversation', async () => {
+    await sut.ask('demo/echo', 'one');
+    await sut.ended();
+    const other = await sut.context.newPage();
+    await other.goto(sut.url);
+    await other.selectOption('#model', { label: 'Another model…' });
+    await other.fill('#other-model', 'text_tokens-60_ms-30');
+    await other.fill('#message', 'two');
+    await other.press('#message', 'Enter');
+    await eventually(async () => expect((await sut.answer())?.status).toBe('pending'));
+    await sut.page.fill('#message', 'three');
+    await sut.page.press('#message', 'Enter');
+    const questions = sut.page.locator('.question p');
+    expect(await questions.allInnerTexts()).toEqual(['one', 'two']);
+    expect((await sut.ended()).text).toBe(textOf(60));
+    generation();
+    await sut.page.press('#message', 'Enter');
+    await sut.ended();
+    await sut.page.reload();
+    expect(await questions.allInnerTexts()).toEqual(['one', 'two', 'three']);
+  });
+
   it('finds its run again when it was reloaded before the first token', async () => {
     await sut.ask('text_wait-1000');
     await eventually(() => expect(upstream.requests).toHaveLength(1), 5_000);
@@ -361,6 +461,24 @@ describeWith('chromium', 'the playground', () => {
     await sut.page.getByRole('button', { name: 'Delete?' }).click();
     await sut.page.reload();
     expect(await titles.allInnerTexts()).toEqual(['the second']);
+  });
+
+  it('leaves the keyboard where it was, or takes it to the next message', async () => {
+    const focused = () =>
+      sut.page.evaluate(() => document.activeElement!.id || document.activeElement!.textContent);
+    await sut.page.getByRole('button', { name: 'A formatted answer' }).press('Enter');
+    expect(await focused()).toBe('message');
+    await sut.page.keyboard.press('Escape');
+    await sut.page.click('#new');
+    await sut.ask('demo/echo', 'the second');
+    await sut.ended();
+    const first = 'What is this server, and what can it do?';
+    await sut.page.getByRole('button', { name: first, exact: true }).press('Enter');
+    expect(await focused()).toBe(first);
+    const remove = sut.page.getByRole('button', { name: `Delete ${first}` });
+    await remove.press('Enter');
+    await sut.page.keyboard.press('Enter');
+    expect(await focused()).toBe('message');
   });
 
   it('stops what a conversation is answered when that is deleted, and keeps nothing of it', async () => {

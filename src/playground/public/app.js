@@ -2,7 +2,14 @@ import { Answering } from './answering.js';
 import { Api, ApiError } from './api.js';
 import { CodeDialog } from './code-dialog.js';
 import { Composer } from './composer.js';
-import { ask, chatRequest, Conversations, isAsFarAs, newConversation } from './conversations.js';
+import {
+  ask,
+  chatRequest,
+  Conversations,
+  isAhead,
+  isAsFarAs,
+  newConversation,
+} from './conversations.js';
 import { askForKey, askForSettings } from './dialogs.js';
 import { byId } from './dom.js';
 import { wordsFor } from './error-words.js';
@@ -31,6 +38,8 @@ const answerings = new Map();
 let models = [];
 /** The question that the next one replaces. @type {Turn | undefined} */
 let edited;
+/** What was being written before that question. */
+let draft = '';
 let current = newConversation(preferences);
 let isFrameAsked = false;
 
@@ -43,7 +52,7 @@ const thread = new ThreadView({
   onEdit: edit,
   onKey: (turn) => void enterKeyFor(turn),
 });
-const sidebar = new SidebarView({ onOpen: open, onRename: rename, onDelete: remove });
+const sidebar = new SidebarView({ onOpen: reopen, onRename: rename, onDelete: remove });
 
 /** @param {string} text read out to whoever can't see it */
 function announce(text) {
@@ -74,6 +83,11 @@ function open(conversation) {
   }
 }
 
+/** @param {string} id */
+function reopen(id) {
+  open(conversations.get(id) ?? newConversation(preferences));
+}
+
 /** @param {Conversation} conversation */
 function show(conversation) {
   current = conversation;
@@ -86,6 +100,7 @@ function show(conversation) {
       composer.model = model;
       setModel();
       send(question);
+      composer.focus();
     }),
   );
   figures.show(conversation.turns.at(-1)?.answer);
@@ -105,7 +120,8 @@ function send(question) {
 
 /** @param {Turn} turn */
 function again(turn) {
-  if (isAnswering(current)) return;
+  // What came after it would be lost without a word.
+  if (isAnswering(current) || turn !== current.turns.at(-1) || catchUp()) return;
   keepTurns();
   dropFrom(turn);
   send(turn.question);
@@ -115,6 +131,7 @@ function again(turn) {
 /** @param {Turn} turn */
 function edit(turn) {
   if (isAnswering(current)) return;
+  if (!edited) draft = composer.text;
   edited = turn;
   composer.isEditing = true;
   composer.text = turn.question;
@@ -123,6 +140,7 @@ function edit(turn) {
 
 /** Nothing is replaced any more by what is sent. */
 function keepTurns() {
+  if (edited) composer.text = draft;
   edited = undefined;
   composer.isEditing = false;
 }
@@ -131,6 +149,30 @@ function keepTurns() {
 function dropFrom(turn) {
   current.turns.splice(current.turns.indexOf(turn));
   thread.drop(current);
+}
+
+/**
+ * Shows what another tab asked here meanwhile, which would be lost otherwise.
+ * @returns {boolean} whether it did
+ */
+function catchUp() {
+  const other = conversations.get(current.id);
+  if (!other || !isAhead(other, current)) return false;
+  open(other);
+  follow(other);
+  announce('Something else was asked here in another tab.');
+  return true;
+}
+
+/**
+ * Goes on with what was not at its end when it was kept.
+ * @param {Conversation} conversation
+ */
+function follow(conversation) {
+  // One that was stopped may have had another asked after it.
+  for (const turn of conversation.turns) {
+    if (turn.answer.status === 'pending' || turn.answer.isStopDue) answer(conversation, turn);
+  }
 }
 
 /**
@@ -198,22 +240,30 @@ function askForFrame() {
 }
 
 /**
- * @param {Conversation} conversation
+ * @param {string} id
  * @param {string} title
  */
-function rename(conversation, title) {
-  conversation.title = title;
-  conversations.save(conversation);
+function rename(id, title) {
+  const conversation = conversations.get(id);
+  if (conversation) conversations.save(Object.assign(conversation, { title }));
   showSidebar();
 }
 
-/** @param {Conversation} conversation */
-function remove(conversation) {
-  answerings.get(conversation.id)?.stop();
-  conversations.remove(conversation.id);
-  announce(`${conversation.title} was deleted.`);
-  if (conversation === current) open(newConversation(preferences));
-  else showSidebar();
+/**
+ * @param {string} id
+ * @param {string} title
+ */
+function remove(id, title) {
+  answerings.get(id)?.stop();
+  conversations.remove(id);
+  announce(`${title} was deleted.`);
+  if (id === current.id) {
+    open(newConversation(preferences));
+    composer.focus();
+  } else {
+    showSidebar();
+    byId('new', HTMLElement).focus();
+  }
 }
 
 function setModel() {
@@ -275,19 +325,18 @@ async function changeSettings() {
 }
 
 composer.addEventListener('send', () => {
+  if (catchUp()) return;
   const question = composer.text;
   composer.text = '';
   send(question);
 });
 composer.addEventListener('stop', stop);
-composer.addEventListener('keep', () => {
-  keepTurns();
-  composer.text = '';
-});
+composer.addEventListener('keep', keepTurns);
 composer.addEventListener('model', setModel);
-conversations.addEventListener('change', () => {
+conversations.addEventListener('change', (event) => {
+  const { detail: id } = /** @type {CustomEvent<string>} */ (event);
   // What another tab said in the same conversation is taken over once it has been answered.
-  const other = conversations.list().find(({ id }) => id === current.id);
+  const other = id === current.id ? conversations.get(id) : undefined;
   const isPending = other?.turns.at(-1)?.answer.status === 'pending';
   if (other && !isPending && !isAnswering(current)) {
     // What came here too stays as it was measured here.
@@ -319,13 +368,15 @@ networkSwitch.addEventListener('click', () => {
 });
 
 setUpThemeButton(preferences);
-open(conversations.list()[0] ?? current);
-for (const conversation of conversations.list()) {
-  // One that was stopped may have had another asked after it.
-  for (const turn of conversation.turns) {
-    if (turn.answer.status === 'pending' || turn.answer.isStopDue) answer(conversation, turn);
-  }
-}
+// A reload shows what was on screen, which may be one that nothing was asked in.
+if (preferences.openId === '') open(conversations.list()[0] ?? current);
+else reopen(preferences.openId);
+composer.text = preferences.draft;
+conversations.list().forEach(follow);
+document.addEventListener('visibilitychange', () => {
+  preferences.openId = current.id;
+  preferences.draft = edited ? draft : composer.text;
+});
 composer.focus();
 performance.mark('interactive');
 void loadModels();

@@ -90,6 +90,16 @@ export function isAsFarAs(one, other) {
 }
 
 /**
+ * Whether another tab's view of a conversation ends with a question that this one has not.
+ * @param {Conversation} other
+ * @param {Conversation} own
+ */
+export function isAhead(other, own) {
+  const last = other.turns.at(-1)?.answer.cursor.idempotencyKey;
+  return own.turns.every(({ answer }) => answer.cursor.idempotencyKey !== last);
+}
+
+/**
  * The conversations that this browser keeps. Dispatches `change`, with its id, when another tab
  * changed one.
  */
@@ -118,6 +128,14 @@ export class Conversations extends EventTarget {
   /** @returns {Conversation[]} the latest first */
   list() {
     return [...this.#all.values()].sort((a, b) => b.updatedAt - a.updatedAt);
+  }
+
+  /**
+   * @param {string} id
+   * @returns {Conversation | undefined} as it was kept last, by whichever tab
+   */
+  get(id) {
+    return this.#all.get(id);
   }
 
   /**

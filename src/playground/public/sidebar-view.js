@@ -6,15 +6,23 @@ const CONFIRM_MS = 4_000;
 /**
  * @typedef {import('./conversations.js').Conversation} Conversation
  *
+ * @typedef {object} Entry what the list shows of a conversation
+ * @property {string} id
+ * @property {string} title
+ * @property {boolean} isCurrent
+ * @property {boolean} isAnswering
+ *
  * @typedef {object} SidebarActions
- * @property {(conversation: Conversation) => void} onOpen
- * @property {(conversation: Conversation, title: string) => void} onRename
- * @property {(conversation: Conversation) => void} onDelete
+ * @property {(id: string) => void} onOpen
+ * @property {(id: string, title: string) => void} onRename
+ * @property {(id: string, title: string) => void} onDelete
  */
 
 /** The conversations that are kept, to go back to, rename and delete. */
 export class SidebarView {
   #list = byId('conversations', HTMLUListElement);
+  #shown = '';
+  #isRenaming = false;
   #actions;
 
   /** @param {SidebarActions} actions */
@@ -28,60 +36,73 @@ export class SidebarView {
    * @param {(conversation: Conversation) => boolean} isAnswering
    */
   show(conversations, current, isAnswering) {
-    this.#list.replaceChildren(
-      ...conversations.map((one) => this.#item(one, one.id === current.id, isAnswering(one))),
-    );
+    const entries = conversations.map((one) => ({
+      id: one.id,
+      title: one.title,
+      isCurrent: one.id === current.id,
+      isAnswering: isAnswering(one),
+    }));
+    const shown = JSON.stringify(entries);
+    // What is typed, or about to be pressed, is not taken away.
+    if (this.#isRenaming || shown === this.#shown) return;
+    this.#shown = shown;
+    const focused = this.#items().find((item) => item.contains(document.activeElement));
+    const place = buttonsOf(focused).findIndex((button) => button === document.activeElement);
+    this.#list.replaceChildren(...entries.map((entry) => this.#item(entry)));
+    const successor =
+      focused && this.#items().find(({ dataset }) => dataset.id === focused.dataset.id);
+    // Where its title was being typed, it is the title that is focused again.
+    buttonsOf(successor)[Math.max(place, 0)]?.focus();
   }
 
-  /**
-   * @param {Conversation} conversation
-   * @param {boolean} isCurrent
-   * @param {boolean} isAnswering
-   */
-  #item(conversation, isCurrent, isAnswering) {
-    const { onOpen } = this.#actions;
-    const title = h(
+  #items() {
+    return [...this.#list.querySelectorAll('li')];
+  }
+
+  /** @param {Entry} entry */
+  #item(entry) {
+    const { id, title, isCurrent, isAnswering } = entry;
+    const open = h(
       'button',
-      { type: 'button', className: 'open', onclick: () => onOpen(conversation) },
-      conversation.title,
+      { type: 'button', className: 'open', dir: 'auto', onclick: () => this.#actions.onOpen(id) },
+      title,
     );
-    if (isCurrent) title.setAttribute('aria-current', 'true');
+    if (isCurrent) open.setAttribute('aria-current', 'true');
     if (isAnswering)
-      title.append(
+      open.append(
         h(
           'span',
           { className: 'busy' },
           h('span', { className: 'visually-hidden' }, ' (answering)'),
         ),
       );
-    const item = h('li', { className: isCurrent ? 'current' : '' }, title);
-    const rename = iconButton(
-      'edit',
-      `Rename ${conversation.title}`,
-      () => this.#rename(item, conversation),
-      { isQuiet: true },
-    );
-    item.append(rename, this.#deleteButton(conversation));
+    const item = h('li', { className: isCurrent ? 'current' : '', 'data-id': id }, open);
+    const rename = iconButton('edit', `Rename ${title}`, () => this.#rename(item, entry), {
+      isQuiet: true,
+    });
+    item.append(rename, this.#deleteButton(entry));
     return item;
   }
 
   /**
    * @param {HTMLElement} item
-   * @param {Conversation} conversation
+   * @param {Entry} entry
    */
-  #rename(item, conversation) {
+  #rename(item, { id, title }) {
     const input = h('input', {
-      value: conversation.title,
+      value: title,
       maxLength: 100,
+      dir: 'auto',
       'aria-label': 'New title',
     });
     const form = h('form', { className: 'rename' }, input);
-    let isOver = false;
-    /** @param {string} title */
-    const end = (title) => {
-      if (isOver) return;
-      isOver = true;
-      this.#actions.onRename(conversation, title.trim() || conversation.title);
+    this.#isRenaming = true;
+    /** @param {string} newTitle */
+    const end = (newTitle) => {
+      if (!this.#isRenaming) return;
+      this.#isRenaming = false;
+      this.#shown = '';
+      this.#actions.onRename(id, newTitle.trim() || title);
     };
     form.addEventListener('submit', (event) => {
       event.preventDefault();
@@ -92,21 +113,21 @@ export class SidebarView {
       if (event.key !== 'Escape') return;
       // The sidebar would close with it.
       event.preventDefault();
-      end(conversation.title);
+      end(title);
     });
     item.replaceChildren(form);
     input.select();
   }
 
-  /** @param {Conversation} conversation */
-  #deleteButton(conversation) {
-    const name = `Delete ${conversation.title}`;
+  /** @param {Entry} entry */
+  #deleteButton({ id, title }) {
+    const name = `Delete ${title}`;
     const button = iconButton(
       'delete',
       name,
       () => {
         if (button.classList.contains('sure')) {
-          this.#actions.onDelete(conversation);
+          this.#actions.onDelete(id, title);
         } else {
           mark(true);
           setTimeout(() => mark(false), CONFIRM_MS);
@@ -124,4 +145,9 @@ export class SidebarView {
     };
     return button;
   }
+}
+
+/** @param {HTMLElement} [item] */
+function buttonsOf(item) {
+  return [...(item?.querySelectorAll('button') ?? [])];
 }
