@@ -95,7 +95,7 @@ describeWith('chromium', 'what models write', () => {
   it('is shown as what it is', async () => {
     const sut = await Playground.open(browser, server.url);
     const text =
-      'a<br>b <kbd>Esc</kbd> <x-y onclick=1>c</x-y>\n\n3. three\n4. four\n\n<div>\nblock\n</div>';
+      'a<br>b <kbd>Esc</kbd> <x-y onclick=1>c</x-y>\n\n3. three\n4. four\n\n<br>\n\n<div>\nblock\n</div>';
     await sut.ask('demo/echo', text);
     await sut.ended();
     const html = await sut.page.locator('.markdown').innerHTML();

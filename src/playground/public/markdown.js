@@ -18,8 +18,10 @@ const marked = new Marked({
       return `<pre><code class="language-${escape(language)}">${escape(text)}</code></pre>\n`;
     },
     html({ text, block }) {
-      if (block) return `<pre><code class="language-html">${escape(text)}</code></pre>\n`;
-      return INLINE_TAG.test(text) ? text : escape(text);
+      if (INLINE_TAG.test(text.trim())) return text;
+      return block
+        ? `<pre><code class="language-html">${escape(text)}</code></pre>\n`
+        : escape(text);
     },
     link({ href, tokens }) {
       const text = this.parser.parseInline(tokens);
