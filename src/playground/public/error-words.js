@@ -35,12 +35,13 @@ const WORDS = {
   permission_denied: {
     title: 'You may not do that here',
     advice:
-      'This key may not use that model, or this page was opened under a name that the server does not answer to.',
+      'This key may not use that model or was withdrawn, or this page was opened under a name that the server does not answer to.',
     remedy: 'key',
   },
   rate_limit_exceeded: {
     title: 'Too many requests',
-    advice: 'You have reached the limit of your key. It frees itself after a moment.',
+    advice:
+      'Your key has reached the limit that is named below. Ask again when the button lets you, or for less at once.',
     remedy: 'again',
   },
   insufficient_quota: {
