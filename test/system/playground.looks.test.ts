@@ -206,6 +206,29 @@ describeWith('chromium', 'every state of the playground', () => {
     await sut.close();
   });
 
+  it('shows what is on and chosen where the system’s colours are all there are', async () => {
+    const sut = await Playground.open(browser, server.url, { forcedColors: 'active' });
+    const style = (selector: string, property: string) =>
+      sut.page
+        .locator(selector)
+        .evaluate((e, name) => getComputedStyle(e).getPropertyValue(name), property);
+    const track = () => style('.track', 'background-color');
+    const on = await track();
+    await sut.switchNetwork();
+    await sut.page.waitForTimeout(200);
+    expect(await track()).not.toBe(on);
+    await sut.page.click('#open-code');
+    const line = (isSelected: boolean) =>
+      style(`[role=tab][aria-selected=${isSelected}] >> nth=0`, 'border-bottom-color');
+    expect(await line(true)).not.toBe(await line(false));
+    await sut.page.keyboard.press('Escape');
+    await sut.switchNetwork();
+    await sut.ask('demo/echo', 'hi');
+    await sut.ended();
+    expect(await style('#conversations .current', 'outline-style')).toBe('solid');
+    await sut.close();
+  });
+
   it('does not read out every token', async () => {
     const sut = await Playground.open(browser, server.url);
     await sut.page.evaluate(() => {
