@@ -271,6 +271,76 @@ describeWith('chromium', 'the playground', () => {
     expect(await sut.page.locator('#message').inputValue()).toBe('にほ');
   });
 
+  it('lets the message’s field grow and shrink where styles can’t', async () => {
+    await sut.context.addInitScript(() => {
+      CSS.supports = () => false;
+      addEventListener('DOMContentLoaded', () => {
+        document.querySelector('textarea')!.style.setProperty('field-sizing', 'fixed');
+      });
+    });
+    await sut.load();
+    const message = sut.page.locator('#message');
+    const height = () => message.evaluate((field) => field.clientHeight);
+    const before = await height();
+    await sut.choose('demo/echo');
+    await message.fill('one\ntwo\nthree\nfour');
+    const grown = await height();
+    expect(grown).toBeGreaterThan(before);
+    await message.press('Enter');
+    expect(await height()).toBe(before);
+    await sut.ended();
+    await sut.page.getByRole('button', { name: 'Edit the question' }).press('Enter');
+    expect(await height()).toBe(grown);
+  });
+
+  it('asks for the name of another model, and does not ask the default instead', async () => {
+    await sut.choose(' ');
+    await sut.page.fill('#message', 'hi');
+    await sut.page.press('#message', 'Enter');
+    expect(await sut.page.locator('#message').inputValue()).toBe('hi');
+    expect(await sut.page.locator('#other-model').evaluate((e) => e.matches(':focus'))).toBe(true);
+    await sut.page.fill('#other-model', 'text');
+    await sut.page.press('#message', 'Enter');
+    await sut.ended();
+    expect(generation().body.model).toBe('text');
+  });
+
+  it('works where the browser has no room, and says what it can’t keep', async () => {
+    await sut.context.addInitScript(() => {
+      Storage.prototype.setItem = () => {
+        throw new DOMException('full', 'QuotaExceededError');
+      };
+    });
+    await sut.load();
+    await sut.page.getByRole('button', { name: 'Theme: system' }).click();
+    await sut.page.getByRole('button', { name: 'Theme: light' }).waitFor();
+    await sut.page.click('#open-key');
+    await sut.page.fill('#key', 'a key');
+    await sut.page.keyboard.press('Enter');
+    await sut.page.click('#open-key');
+    expect(await sut.page.locator('#key').inputValue()).toBe('a key');
+    await sut.page.keyboard.press('Escape');
+    await sut.ask('demo/echo', 'hi');
+    await sut.ended();
+    expect(await sut.page.getByRole('alert').innerText()).toMatch(/no room to keep/);
+    await sut.page.click('#new');
+    expect(await sut.page.getByRole('alert').count()).toBe(0);
+  });
+
+  it('is written from right to left where the text is, and code never', async () => {
+    await sut.ask('demo/echo', 'مرحبا\n\n- واحد\n\n<br>\n\n```\nمرحبا\n```');
+    await sut.ended();
+    const directions = (selector: string) =>
+      sut.page
+        .locator(selector)
+        .evaluateAll((all) => all.map((one) => getComputedStyle(one).direction));
+    const selector = '#title, #conversations .open, .question p, .markdown p, .markdown ul';
+    expect(await directions(selector)).toEqual(Array(5).fill('rtl'));
+    expect(await directions('.markdown pre')).toEqual(['ltr']);
+    await sut.page.fill('#message', 'مرحبا');
+    expect(await directions('#message')).toEqual(['rtl']);
+  });
+
   it('works on beside a conversation that it can’t show', async () => {
     await sut.page.evaluate(() => {
       const answer = { status: 'done', toolCalls: [null] };

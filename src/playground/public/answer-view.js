@@ -2,7 +2,7 @@ import { asTime } from './as-time.js';
 import { copyButton } from './copy-button.js';
 import { h, icon, iconButton } from './dom.js';
 import { failureCard } from './failure-card.js';
-import { countOf } from './figures-view.js';
+import { countOf, tokensOf } from './figures-view.js';
 import { MarkdownView } from './markdown-view.js';
 
 /**
@@ -26,8 +26,8 @@ export class AnswerView {
   #markdown = new MarkdownView();
   #reasoning = h('details', { className: 'reasoning', hidden: true });
   #reasoningTitle = h('summary');
-  #reasoningText = h('p');
-  #refusal = h('p', { className: 'refusal', hidden: true });
+  #reasoningText = h('p', { dir: 'auto' });
+  #refusal = h('p', { className: 'refusal', dir: 'auto', hidden: true });
   #calls = h('div', { className: 'calls', hidden: true });
   #notice = h('p', { className: 'notice' });
   #end = h('div', { className: 'end' });
@@ -160,7 +160,7 @@ function whatNow({ policy, cursor }) {
 function summaryOf(answer) {
   const { status, model, figures, finishReason = '', resumes } = answer;
   const parts = [model || 'Default model'];
-  if (figures.tokens > 0) parts.push(`${countOf(answer)} tokens`);
+  if (figures.tokens > 0) parts.push(tokensOf(countOf(answer)));
   if (figures.lastAt) parts.push(asTime(figures.lastAt - figures.askedAt));
   if (status === 'stopped') parts.push('stopped');
   const finish = FINISHES.get(finishReason);

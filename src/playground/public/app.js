@@ -13,7 +13,7 @@ import {
 import { askForKey, askForSettings } from './dialogs.js';
 import { byId } from './dom.js';
 import { wordsFor } from './error-words.js';
-import { FiguresView } from './figures-view.js';
+import { FiguresView, tokensOf } from './figures-view.js';
 import { intro } from './intro.js';
 import { Network } from './network.js';
 import { Preferences } from './preferences.js';
@@ -71,6 +71,10 @@ function showSidebar() {
   document.title = current.title ? `${title} – Sluice` : 'Sluice';
 }
 
+function showRoom() {
+  byId('no-room', HTMLElement).hidden = conversations.hasRoomFor(current.id);
+}
+
 /** @param {Conversation} conversation */
 function open(conversation) {
   try {
@@ -105,6 +109,7 @@ function show(conversation) {
   );
   figures.show(conversation.turns.at(-1)?.answer);
   showSidebar();
+  showRoom();
   const panel = byId('sidebar', HTMLElement);
   if (panel.matches(':popover-open')) panel.hidePopover();
 }
@@ -181,8 +186,8 @@ function follow(conversation) {
  */
 function answer(conversation, turn) {
   const save = () => {
-    if (!conversations.save(conversation))
-      announce('This browser has no room to keep the conversation.');
+    conversations.save(conversation);
+    showRoom();
   };
   const answering = new Answering({ api, conversation, turn, save });
   answerings.set(conversation.id, answering);
@@ -212,7 +217,7 @@ function end(answering) {
   thread.update(answering);
   figures.show(current.turns.at(-1)?.answer);
   composer.isAnswering = isAnswering(current);
-  if (how === 'done') announce(`The answer is complete: ${measured.tokens} tokens.`);
+  if (how === 'done') announce(`The answer is complete: ${tokensOf(String(measured.tokens))}.`);
   if (how === 'stopped') announce('The answer was stopped.');
   if (!failure) return;
   const { title, advice } = wordsFor(failure.code);

@@ -37,13 +37,7 @@ export class Composer extends EventTarget {
       this.dispatchEvent(new Event('model'));
     });
     byId('cancel-editing', HTMLButtonElement).addEventListener('click', () => this.#escape());
-    // Where styles can't let it grow.
-    if (!CSS.supports('field-sizing', 'content')) {
-      this.#message.addEventListener('input', () => {
-        this.#message.style.blockSize = 'auto';
-        this.#message.style.blockSize = `${this.#message.scrollHeight}px`;
-      });
-    }
+    this.#message.addEventListener('input', () => this.#fit());
     this.#other.addEventListener('input', () => this.dispatchEvent(new Event('model')));
   }
 
@@ -53,6 +47,7 @@ export class Composer extends EventTarget {
 
   set text(text) {
     this.#message.value = text;
+    this.#fit();
   }
 
   /** @param {boolean} isEditing whether an earlier message is being replaced */
@@ -112,8 +107,20 @@ export class Composer extends EventTarget {
     else if (this.#isAnswering) this.dispatchEvent(new Event('stop'));
   }
 
+  /** The message's field grows with it, also where styles can't let it. */
+  #fit() {
+    if (CSS.supports('field-sizing', 'content')) return;
+    this.#message.style.blockSize = 'auto';
+    this.#message.style.blockSize = `${this.#message.scrollHeight}px`;
+  }
+
   #submit() {
     if (this.#isAnswering) this.dispatchEvent(new Event('stop'));
-    else if (this.text.trim() !== '') this.dispatchEvent(new Event('send'));
+    else if (this.text.trim() !== '' && this.#hasModel()) this.dispatchEvent(new Event('send'));
+  }
+
+  /** Whether another model, where it is chosen, is named; asks for its name if not. */
+  #hasModel() {
+    return this.#other.hidden || this.#other.reportValidity();
   }
 }

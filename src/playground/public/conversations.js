@@ -170,6 +170,14 @@ export class Conversations extends EventTarget {
   }
 
   /**
+   * Whether there was room when it was saved last.
+   * @param {string} id
+   */
+  hasRoomFor(id) {
+    return !this.#tooLarge.has(id);
+  }
+
+  /**
    * @param {string} key
    * @param {string} json
    * @returns {boolean} whether there was room

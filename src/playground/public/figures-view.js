@@ -54,3 +54,8 @@ export function countOf({ usage, figures }) {
   if (!usage) return String(figures.tokens);
   return `${usage.source === 'estimated' ? '≈ ' : ''}${usage.completion_tokens}`;
 }
+
+/** @param {string} count */
+export function tokensOf(count) {
+  return count === '1' ? '1 token' : `${count} tokens`;
+}

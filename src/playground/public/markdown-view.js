@@ -14,7 +14,7 @@ const BUDGET_MS = 8;
 
 /** A growing Markdown text on the page, of which only the last block is rendered again. */
 export class MarkdownView {
-  element = h('div', { className: 'markdown' });
+  element = h('div', { className: 'markdown', dir: 'auto' });
 
   #blocks = new MarkdownBlocks();
   #length = 0;

@@ -88,7 +88,7 @@ export class ThreadView {
       'div',
       { className: 'question' },
       h('h2', { className: 'visually-hidden' }, 'Question'),
-      h('p', {}, turn.question),
+      h('p', { dir: 'auto' }, turn.question),
       iconButton('edit', 'Edit the question', () => onEdit(turn), { isQuiet: true }),
     );
     this.#views.set(turn, view);
