@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { createClient } from '@redis/client';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from '../../test/support/eventually.js';
@@ -14,6 +14,9 @@ import { LEASE_MS, RedisLimitStore } from './redis/redis.limit-store.js';
 const STEP_MS = 40;
 const MINUTE_MS = STEPS * STEP_MS;
 
+/** A minute that no test outlives. */
+const LONG_STEP_MS = 1_000;
+
 let owners = 0;
 
 /** What asks for `tokens` of an owner of its own, unless it is given one. */
@@ -25,8 +28,14 @@ async function isTaken(store: LimitStore, asked: Taking): Promise<boolean> {
   return (await store.take(asked)).place !== undefined;
 }
 
-/** @param peer a store that shares its counts with the first, on another instance or itself */
-function contract(stores: () => { store: LimitStore; peer: LimitStore }) {
+interface Stores {
+  store: LimitStore;
+  /** Shares its counts with the first, on another instance or itself. */
+  peer: LimitStore;
+}
+
+/** @param calm those whose minute is long */
+function contract(stores: () => Stores, calm: () => Stores) {
   let store: LimitStore;
   let peer: LimitStore;
   beforeAll(() => {
@@ -70,6 +79,7 @@ function contract(stores: () => { store: LimitStore; peer: LimitStore }) {
   it.each(['tokensPerMinute', 'tokensPerDay'] as const)(
     'should count what was used in place of what was taken, for %s',
     async (name) => {
+      const { store, peer } = calm();
       const asked = taking({ [name]: 100 }, 60);
       const usedOf = ({ standings: [scope] }: Awaited<ReturnType<LimitStore['take']>>) =>
         name === 'tokensPerDay' ? scope!.today : scope!.tokens.used;
@@ -151,7 +161,43 @@ function contract(stores: () => { store: LimitStore; peer: LimitStore }) {
 
 describe(MemoryLimitStore.name, () => {
   const shared = new MemoryLimitStore(STEP_MS);
-  contract(() => ({ store: shared, peer: shared }));
+  const calm = new MemoryLimitStore(LONG_STEP_MS);
+  contract(
+    () => ({ store: shared, peer: shared }),
+    () => ({ store: calm, peer: calm }),
+  );
+
+  describe('what is settled late', () => {
+    afterEach(() => {
+      jest.useRealTimers();
+    });
+
+    /** How an owner stands who took 60 tokens, and used another number when so much time was over. */
+    async function standingAfter(from: string, laterMs: number, used: number) {
+      jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate'], now: new Date(from) });
+      const store = new MemoryLimitStore();
+      const asked = taking({ tokensPerMinute: 100, tokensPerDay: 100 }, 60);
+      const { place } = await store.take(asked);
+      jest.setSystemTime(Date.now() + laterMs);
+      store.settle(place!, used);
+      return (await store.take(asked)).standings[0]!;
+    }
+
+    it('should count in this minute what was used beyond what was taken in an earlier one', async () => {
+      const { tokens } = await standingAfter('2026-01-01T12:00:00Z', 90_000, 85);
+      expect(tokens.used).toBe(25);
+    });
+
+    it('should give nothing back to this minute of what was taken in an earlier one', async () => {
+      const { tokens } = await standingAfter('2026-01-01T12:00:00Z', 90_000, 10);
+      expect(tokens.used).toBe(0);
+    });
+
+    it.each([10, 85])('should count on the day of its taking that %i were used', async (used) => {
+      expect((await standingAfter('2026-01-01T12:00:00Z', 10_000, used)).today).toBe(used);
+      expect((await standingAfter('2026-01-01T23:59:55Z', 10_000, used)).today).toBe(0);
+    });
+  });
 
   it('should know a bounded number of scopes, those with a stream for as long as it goes on', async () => {
     const store = new MemoryLimitStore(STEP_MS, 2);
@@ -172,10 +218,12 @@ describeRedis(RedisLimitStore.name, () => {
   let store: RedisLimitStore;
   let peer: RedisLimitStore;
 
-  async function openStore(port = server.port) {
+  let calm: Stores;
+
+  async function openStore(port = server.port, stepMs = STEP_MS) {
     const redis = new RedisConnection(`redis://127.0.0.1:${port}`, 'test:');
     await redis.onModuleInit();
-    const opened = new RedisLimitStore(redis, STEP_MS);
+    const opened = new RedisLimitStore(redis, stepMs);
     open.push(opened, redis);
     return { redis, store: opened };
   }
@@ -186,6 +234,10 @@ describeRedis(RedisLimitStore.name, () => {
     await admin.connect();
     ({ store } = await openStore());
     ({ store: peer } = await openStore());
+    calm = {
+      store: (await openStore(server.port, LONG_STEP_MS)).store,
+      peer: (await openStore(server.port, LONG_STEP_MS)).store,
+    };
   });
   afterAll(async () => {
     for (const each of open) await each.onApplicationShutdown();
@@ -193,7 +245,10 @@ describeRedis(RedisLimitStore.name, () => {
     await server.close();
   });
 
-  contract(() => ({ store, peer }));
+  contract(
+    () => ({ store, peer }),
+    () => calm,
+  );
 
   it('should have names that end, and tell nobody who the owner is', async () => {
     await store.take(taking({ requestsPerMinute: 1 }, 1, 'somebody'));

@@ -69,6 +69,15 @@ describe(MemoryUsageStore.name, () => {
     expect(await store.read('b', ['2026-01-01'])).toHaveLength(1);
     expect(await store.read('c', ['2026-01-01'])).toMatchObject([{ runs: 2 }]);
   });
+
+  it('should not forget whom it counts for, also when they came first', async () => {
+    const store = new MemoryUsageStore(2);
+    store.add('a', '2026-01-01', 'p/1', counts(1));
+    store.add('b', '2026-01-01', 'p/1', counts(1));
+    store.add('a', '2026-01-01', 'p/2', counts(1));
+    expect(await store.read('a', ['2026-01-01'])).toHaveLength(2);
+    expect(await store.read('b', ['2026-01-01'])).toEqual([]);
+  });
 });
 
 describeRedis(RedisUsageStore.name, () => {

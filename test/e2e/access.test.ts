@@ -172,6 +172,15 @@ describe('without API_KEYS', () => {
     },
   );
 
+  it.each(FOREIGN)('refuses %j also with a ticket', async (headers) => {
+    const { text } = await send('POST', '/v1/tickets');
+    const { ticket } = JSON.parse(text) as { ticket: string };
+    const path = `/v1/chat/stream?q=hi&model=text&ticket=${ticket}`;
+    expect((await send('GET', path, headers)).status).toBe(403);
+    expect(upstream.requests).toEqual([]);
+    expect((await send('GET', path)).status).toBe(200);
+  });
+
   it.each<Record<string, string>>([
     { host: 'localhost' },
     { host: 'LOCALHOST:3000' },

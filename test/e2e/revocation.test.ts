@@ -90,6 +90,10 @@ describeStores('a key that a reload removes', (store) => {
     await reload(WITHOUT_ANN);
 
     for (const call of [ann.call, elsewhere]) expect(await endOf(call)).toEqual(refused(REMOVED));
+    // It is the run's own end, with its number and its usage.
+    const [last, end] = eventsOf(ann.call).slice(-2);
+    expect(end!.id).toBe(`${ann.id}:${Number(last!.id.split(':')[1]) + 1}`);
+    expect(JSON.parse(end!.data)).toMatchObject({ usage: { source: expect.any(String) } });
     await ann.request.closed;
     expect(ann.request.closedEarly).toBe(true);
     expect((await stateOf(here, ann.id, as('ann'))).status).toBe(401);

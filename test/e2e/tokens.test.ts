@@ -168,6 +168,8 @@ describe('a reload of the file', () => {
       'the claim of their owner',
       (config: string) => config.replace('{ models', '{ owner: id, models'),
     ],
+    ['for whom they are', (config: string) => config.replace(', other-name-of-sluice', '')],
+    ['who issues them', (config: string) => config.replace(ISSUER, 'https://login.example/other')],
     ['where their keys are', (config: string) => config.replace('jwks.json', 'others.json')],
   ])('that changes %s ends what tokens have started', async (_, change) => {
     const stream = await started();
