@@ -81,7 +81,7 @@ export class Access {
 
   private apply({ keys, jwt }: Settings) {
     this.keys = new ApiKeys(keys);
-    // Its issuer's keys are known by now.
+    // Kept where nothing changed, as it has fetched its issuer's keys.
     if (!isDeepStrictEqual(jwt, this.jwt)) this.tokens = jwt && new JsonWebTokens(jwt, this.http);
     this.jwt = jwt;
     this.isGuarded ||= this.config.AUTH && (keys.length > 0 || jwt !== undefined);

@@ -53,8 +53,8 @@ export interface Decision {
  * - A minute is the last sixty seconds, whenever one looks: no sixty seconds have more than the limit.
  *   It is counted in steps of a second, so that what was used leaves it within 61.
  * - What a request takes it takes at once in all its scopes, or not at all, of all instances.
- * - A place is held until it is settled, its stream until that or until it is released. The places of an instance that died, with their tokens, are
- *   free again for whoever asks after a lease.
+ * - A place is held until it is settled; its stream may be released before. The places of an instance
+ *   that died are given back, with their tokens, after a lease, by whoever asks next.
  */
 export interface LimitStore {
   /** @throws {ChatError} `store_unavailable` */

@@ -71,7 +71,7 @@ export function refusalOf(taking: Taking, decision: Decision): ChatError {
   }
   return new ChatError(kind === 'day' ? 'insufficient_quota' : 'rate_limit_exceeded', `${said}.`, {
     retryAfterMs: waitMs,
-    // Also where the last minute is a bit longer than sixty seconds.
+    // A wait can be 61 s, which alone would count as too long to retry.
     retryable: kind !== 'day',
   });
 }

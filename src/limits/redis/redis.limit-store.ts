@@ -89,7 +89,7 @@ export class RedisLimitStore implements LimitStore, OnApplicationShutdown {
     const held = this.held.get(place);
     if (!held || !this.redis.isUp) return;
     held.isReleased = true;
-    // It is free when it is settled otherwise.
+    // If this fails, the stream stays taken until the place is settled.
     RELEASE.run(this.redis.commands, held.keys, [...this.times, held.name]).catch(() => undefined);
   }
 
