@@ -60,6 +60,22 @@ await describeLines(['openai'], openai, (sdk) => {
       expect(completion.usage?.total_tokens).toBeGreaterThan(0);
     });
 
+    it("takes an empty model's name where the deployment is in the address, as Azure's guide has it", async () => {
+      const deployment = 'text';
+      const options = { endpoint: server.url, apiVersion: '2024-10-21', apiKey: 'sk-alice' };
+      const deployed = new AzureOpenAI({ ...options, deployment });
+      const completion = await deployed.chat.completions.create({ model: '', messages });
+
+      expect(completion.choices[0]?.message.content).toBe(TEXT);
+    });
+
+    it('lists the models', async () => {
+      const ids = [];
+      for await (const { id } of client.models.list()) ids.push(id);
+
+      expect(ids).toContain('demo');
+    });
+
     it('throws an APIError where a stream breaks', async () => {
       const model = 'error-mid';
       const stream = await client.chat.completions.create({ model, messages, stream: true });
