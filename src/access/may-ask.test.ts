@@ -32,6 +32,6 @@ describe(mayAsk.name, () => {
     const models = [`${'*a'.repeat(100)}*b`];
     const startedAt = performance.now();
     expect(mayAsk({ models }, 'a'.repeat(10_000))).toBe(false);
-    expect(performance.now() - startedAt).toBeLessThan(2_000);
+    expect(performance.now() - startedAt).toBeLessThan(100);
   });
 });

@@ -17,6 +17,7 @@ export class CallIndexes {
   /** The last call under each index of the service's. */
   private readonly calls = new Map<number, Call>();
   private readonly taken = new Set<number>();
+  private next = 0;
 
   /** @returns the same pieces where their indexes may stay */
   renumber(pieces: Piece[]): Piece[] {
@@ -36,21 +37,23 @@ export class CallIndexes {
   }
 
   private free(wanted: number): number {
-    let index = wanted;
-    while (this.taken.has(index)) index += 1;
+    const index = this.taken.has(wanted) ? this.next : wanted;
     this.taken.add(index);
+    this.next = Math.max(this.next, index + 1);
     return index;
   }
 }
 
 /** Not by its id alone: some servers give every piece of one call an id of its own. */
 function isAnother({ id, function: called }: Piece, { id: before, json }: Call): boolean {
-  return Boolean(id && before && id !== before && called?.name) && isJson(json);
+  return Boolean(id && before && id !== before && called?.name) && isWhole(json);
 }
 
-function isJson(text: string): boolean {
+/** Whether arguments are all there. Looks at their end first: it is asked for pieces of what may be long. */
+export function isWhole(json: string): boolean {
+  if (!json.trimEnd().endsWith('}')) return false;
   try {
-    JSON.parse(text);
+    JSON.parse(json);
     return true;
   } catch {
     return false;

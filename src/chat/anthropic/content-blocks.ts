@@ -1,3 +1,4 @@
+import { isWhole } from '../../runs/call-indexes.js';
 import type { ToolCallDelta } from '../../runs/entry.js';
 import type { BlockDelta, ContentBlock, StreamEvent } from './message.js';
 
@@ -135,15 +136,4 @@ export class ContentBlocks {
 /** Some services have more pieces of a call that they have begun or ended, with nothing in them. */
 function isBlank({ id, name, arguments: json }: ToolCallDelta): boolean {
   return id === undefined && name === undefined && json.trim() === '';
-}
-
-/** Looks at the end first: it is asked for every piece of what may be long. */
-function isWhole(json: string): boolean {
-  if (!json.trimEnd().endsWith('}')) return false;
-  try {
-    JSON.parse(json);
-    return true;
-  } catch {
-    return false;
-  }
 }
