@@ -1,4 +1,5 @@
 import highlighter from '@highlightjs/cdn-assets/es/core.min.js';
+import { nextTask } from './next-task.js';
 import { sanitize } from './sanitizer.js';
 
 /** Longer code stays plain: it would keep the page from answering for too long. */
@@ -36,6 +37,8 @@ export async function highlight(element, name) {
   } catch {
     return;
   }
+  // Of many that came at once each is coloured for itself.
+  await nextTask();
   const { value } = highlighter.highlight(code, { language, ignoreIllegals: true });
   element.replaceChildren(sanitize(value));
 }

@@ -7,7 +7,7 @@ import { render } from './markdown.js';
 /** Rendering may take this share of the time; what comes meanwhile waits for the next turn. */
 const SHARE = 1 / 4;
 /** What came at once is rendered in pieces of so many characters, for so long at a time. */
-const PIECE_LENGTH = 2_000;
+const PIECE_LENGTH = 500;
 const BUDGET_MS = 8;
 
 /** @typedef {import('./markdown-blocks.js').Block} Block */

@@ -1,4 +1,5 @@
 import { ApiError } from './api.js';
+import { nextTask } from './next-task.js';
 import { EventParser, readEvents } from './sse.js';
 
 /** No heartbeat for so long: nobody is there any more, though nobody said so. */
@@ -9,6 +10,8 @@ const LONGEST_WAIT_MS = 8_000;
 const GIVE_UP_MS = 300_000;
 /** For so long a key finds the run that was begun with it. Later it may begin another. */
 const KEY_FINDS_MS = 120_000;
+/** Events that came at once are taken for so long at a time; then the page has its turn. */
+const BUDGET_MS = 8;
 
 const TERMINALS = new Set(['done', 'cancelled', 'error']);
 
@@ -140,11 +143,18 @@ export class RunStream {
       if (this.#isStopping) await api.cancel(cursor.runId);
       onConnection('open');
       const parser = new EventParser(cursor.lastEventId);
+      let pauseAt = 0;
       for await (const events of readEvents(response, parser)) {
         clearTimeout(watch);
         watch = setTimeout(giveUp, SILENCE_MS);
         onAlive();
-        for (const event of events) this.#take(event);
+        for (const event of events) {
+          if (performance.now() > pauseAt) {
+            await nextTask();
+            pauseAt = performance.now() + BUDGET_MS;
+          }
+          this.#take(event);
+        }
       }
       this.#retryMs = parser.retryMs ?? this.#retryMs;
     } finally {
