@@ -60,13 +60,14 @@ function askAgain(response: Response) {
 function exceptionToChatError(exception: unknown): ChatError {
   const status = statusOf(exception);
   if (status === undefined || status >= 500) return toChatError(exception);
-  return new ChatError('invalid_request', messageOf(status, (exception as Error).message), {
-    status,
-  });
+  return new ChatError('invalid_request', messageOf(status, exception as Error), { status });
 }
 
-function messageOf(status: number, message: string): string {
+function messageOf(status: number, { message, cause }: Error): string {
   if (status === 404) return 'There is no such route.';
+  // https://nodejs.org/api/zlib.html#constants
+  const { code } = Object(cause) as NodeJS.ErrnoException;
+  if (code?.startsWith('Z_')) return 'The body is not packed as its Content-Encoding says.';
   // JSON.parse quotes what it read.
   if (status === 400 && message.includes('JSON')) return 'The body is not valid JSON.';
   return `${STATUS_CODES[status]}: ${message}`;

@@ -24,8 +24,13 @@ export function runOptions(request: Request, config: Config): RunOptions {
   }
   return {
     graceMs: grace,
-    ...(key && { idempotencyKey: `${request.method} ${request.path} ${key}` }),
+    ...(key && { idempotencyKey: `${request.method} ${routePath(request)} ${key}` }),
   };
+}
+
+/** A slash at the end leads to the same route. */
+function routePath({ path }: Request): string {
+  return path.replace(/\/$/, '');
 }
 
 /** Whether a client means to come back, and so can make use of ids. */

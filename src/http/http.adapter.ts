@@ -1,5 +1,5 @@
 import { ExpressAdapter } from '@nestjs/platform-express';
-import type { Express, Request, Response } from 'express';
+import express, { type Express, type Request, type Response } from 'express';
 import { createServer, IncomingMessage, ServerResponse } from 'node:http';
 
 /**
@@ -12,6 +12,13 @@ import { createServer, IncomingMessage, ServerResponse } from 'node:http';
  * https://github.com/expressjs/express/blob/master/lib/application.js (`app.handle`)
  */
 export class HttpAdapter extends ExpressAdapter {
+  constructor() {
+    const app = express();
+    // What is said of a route by its path holds for whatever comes to it.
+    app.enable('case sensitive routing');
+    super(app);
+  }
+
   override initHttpServer() {
     const app = this.getInstance<Express>();
     class AppRequest extends IncomingMessage {}

@@ -42,6 +42,14 @@ describe('a body that is too large', () => {
   });
 });
 
+it('a body that is not packed as it says is refused in words', async () => {
+  const call = await post(JSON_TYPE, 'Content-Encoding: gzip', `Content-Length: ${BODY.length}`);
+  call.socket.write(BODY);
+  await call.until('The body is not packed as its Content-Encoding says.');
+  expect(call.received()).toMatch(/^HTTP\/1\.1 400 /);
+  call.socket.destroy();
+});
+
 describe('who asks whether to send a body', () => {
   it.each([
     ['too large', JSON_TYPE, 1001, 413],

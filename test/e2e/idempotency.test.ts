@@ -359,6 +359,16 @@ describeStores('idempotency', (store) => {
       expect(upstream.requests).toHaveLength(2);
     });
 
+    it('means the same with a slash at the end of the route', async () => {
+      const key = newKey();
+      const ids = [
+        await finished(send(cluster.here, key, { path: COMPLETIONS })),
+        await finished(send(cluster.there, key, { path: `${COMPLETIONS}/` })),
+      ];
+      expect(ids[1]).toBe(ids[0]);
+      expect(upstream.requests).toHaveLength(1);
+    });
+
     it('means nothing on another route', async () => {
       const key = newKey();
       const ids = [

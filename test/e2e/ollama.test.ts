@@ -383,6 +383,8 @@ describe('a request that is wrong', () => {
     ['a number for content', '{"messages":[{"role":"user","content":7}]}', /content: /],
     ['a broken model name', '{"model":"a\\nb"}', /^model: .*control/],
     ['a format that is none', '{"format":"xml","messages":[]}', /^format: /],
+    ['a number to think', '{"think":5,"messages":[]}', /^think: expected true/],
+    ['no time to keep it', '{"keep_alive":{},"messages":[]}', /^keep_alive: expected seconds/],
   ])('is refused as Ollama would, with a string: %s', async (_what, body, message) => {
     const answer = await answerOf<Line>(
       open({ port: server.port, path: '/api/chat', body, method: 'POST' }),

@@ -192,6 +192,7 @@ describe('a route that does not exist', () => {
     ['PUT', '/v1/chat/stream'],
     ['DELETE', '/v1/chat/completions'],
     ['GET', '/v2'],
+    ['POST', '/V1/chat/stream'],
   ])("is answered in OpenAI's shape: %s %s", (method, path) =>
     expectRefusal({ method, path }, 404, { message: 'There is no such route.' }),
   );

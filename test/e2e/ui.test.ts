@@ -147,6 +147,10 @@ describeStores('the UI message stream', (store) => {
         '400 messages.0.parts.0: expected a part of a UI message',
       );
     }
+    const silent = { messages: [{ id: 'm', role: 'assistant', parts: [] }] };
+    expect(await refused(send(here, 'text', silent))).toBe(
+      '400 messages: expected one that says something',
+    );
     const wrong = '401 The API key is missing or wrong.';
     expect(await refused(send(here, 'text', { path: '/v1/chat/ui', ...stranger }))).toBe(wrong);
     expect(await refused(of(here, 'c', 'stream', stranger))).toBe(wrong);

@@ -25,12 +25,12 @@ export const parametersSchema = z.object({
     .nullish()
     .describe('`json`, or a JSON schema that the answer has to match.'),
   think: z
-    .union([z.boolean(), z.string()])
+    .union([z.boolean(), z.string()], { error: 'expected true, false, or how hard' })
     .nullish()
     .describe('Whether to think, or how hard: low, medium, high.'),
   options: z.looseObject({ num_predict: z.number().nullish() }).nullish(),
   keep_alive: z
-    .union([z.number(), z.string()])
+    .union([z.number(), z.string()], { error: 'expected seconds, or a time such as 5m' })
     .nullish()
     .describe('Only a provider that is Ollama itself knows it.'),
   truncate: z.boolean().nullish(),

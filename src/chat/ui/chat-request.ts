@@ -42,6 +42,10 @@ const chatRequest = new SchemaPipe(chatRequestSchema);
 /** @throws {ChatError} `invalid_request` for what can't be a request, or has more than one answer */
 export function toChatRequest(body: UIRequest): ChatRequestBody {
   const messages = toChatMessages(body.messages);
+  if (messages.length === 0) {
+    const message = 'messages: expected one that says something';
+    throw new ChatError('invalid_request', message, { param: 'messages' });
+  }
   const given = PARAMETERS.filter((name) => body[name] !== undefined);
   const request = chatRequest.transform({
     ...Object.fromEntries(given.map((name) => [name, body[name]])),
