@@ -28,28 +28,28 @@ export class Revocation {
     this.viewers.set(viewer, caller);
     viewer.onReleased(() => this.viewers.delete(viewer));
     // A reload that came while the request waited for its limits has not seen its run.
-    if (this.objectionTo(caller, viewer.run.model)) this.enforce();
+    if (this.objectionTo(caller, viewer.run)) this.enforce();
   }
 
   private enforce() {
     const ended = new Set<Run>();
     for (const run of this.store.live()) {
-      const objection = this.objectionTo(run.caller, run.model);
+      const objection = this.objectionTo(run.caller, run);
       if (!objection) continue;
       ended.add(run);
       void run.fail(objection);
     }
     for (const [viewer, caller] of this.viewers) {
-      const objection = this.objectionTo(caller, viewer.run.model);
+      const objection = this.objectionTo(caller, viewer.run);
       // The end of a run is seen by all who view it, with its number and its usage.
       if (objection && !ended.has(viewer.run)) viewer.dismiss(objection);
     }
   }
 
-  private objectionTo(caller: Caller, model: string | null): ChatError | undefined {
+  private objectionTo(caller: Caller, run: Run): ChatError | undefined {
     const current = this.access.current(caller);
     if (!current) return denied('The key that this was asked for with is no longer valid.');
-    if (this.models.has(current, model)) return undefined;
+    if (this.models.hasRun(current, run)) return undefined;
     return denied('The key that this was asked for with may no longer use this model.');
   }
 }

@@ -15,7 +15,16 @@ import { startApp, type RunningApp } from '../support/app.js';
 import { createConfigFile, type TestConfigFile } from '../support/config-file.js';
 import { eventually } from '../support/eventually.js';
 import { open, type HttpCall } from '../support/http.js';
-import { answerOf, ask, eventsOf, runIdOf, settled, stateOf, view } from '../support/runs.js';
+import {
+  answerOf,
+  ask,
+  cancel,
+  eventsOf,
+  runIdOf,
+  settled,
+  stateOf,
+  view,
+} from '../support/runs.js';
 import { describeStores, type Cluster } from '../support/stores.js';
 import { startUpstream, type Upstream } from '../support/upstream/index.js';
 
@@ -197,6 +206,32 @@ describeStores('a key that a reload removes', (store) => {
     expect(call.text()).not.toContain('event: error');
     call.destroy();
     await request.closed;
+  });
+});
+
+describeStores('a default model that a reload changes', (store) => {
+  it('takes no run from a key that may not use the new one', async () => {
+    const provider = { type: 'openai', base_url: `${upstream.url}/v1`, models: [MODEL] };
+    const keys = [{ name: 'ann', key: 'sk-ann', models: ['groq*'] }];
+    await file.write({ providers: { groq: provider }, keys });
+    const cluster = await store.start({ CONFIG_FILE: file.path });
+    const { here, there, instances } = cluster;
+    const askDefault = () => ask(here.port, MODEL, { headers: as('ann'), body: { model: null } });
+    const call = askDefault();
+    await call.until('data: {"content"');
+    const id = await runIdOf(call);
+
+    const changed = { providers: { other: provider, groq: provider }, keys };
+    for (let times = 0; times < 2; times += 1) await file.reload(changed, ...instances);
+    const elsewhere = view(there.port, id, { headers: as('ann') });
+    await elsewhere.until('data: {"content"');
+    expect((await answerOf(askDefault())).status).toBe(403);
+
+    await cancel(here.port, id, as('ann'));
+    for (const each of [call, elsewhere]) {
+      expect(await endOf(each)).toMatchObject({ event: 'cancelled' });
+    }
+    await cluster.close();
   });
 });
 
