@@ -4,7 +4,8 @@ import type { TicketRecord, TicketStore } from './ticket.store.js';
 
 /**
  * The tickets of all instances that share a Redis. While it is away, those that this instance knows of
- * are found all the same: what they view may be generated here.
+ * are found all the same, and in one that came back empty those that are in use here: what they view
+ * may be generated here.
  */
 export class RedisTicketStore implements TicketStore {
   private readonly local = new MemoryTicketStore();
@@ -23,7 +24,10 @@ export class RedisTicketStore implements TicketStore {
   async find(id: string): Promise<TicketRecord | undefined> {
     try {
       const json = await this.redis.ask((redis) => redis.get(this.keyOf(id)));
-      return json ? (JSON.parse(json) as TicketRecord) : undefined;
+      if (json) return JSON.parse(json) as TicketRecord;
+      // Redis may have lost it. What is not in use here can be used up elsewhere by now.
+      const local = await this.local.find(id);
+      return local?.runId === undefined ? undefined : local;
     } catch (error) {
       const local = await this.local.find(id);
       if (local) return local;

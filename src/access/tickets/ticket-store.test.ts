@@ -103,4 +103,16 @@ describeRedis(RedisTicketStore.name, () => {
     }
     await eventually(async () => expect(await peer.find('own')).toBeUndefined());
   });
+
+  it('should find in a Redis that came back empty what is in use here, and nothing else', async () => {
+    const inUse = { caller: CALLER, runId: 'run_1', hasStarted: true };
+    await store.put('in use', inUse, MINUTE_MS);
+    await store.put('in use there', { caller: CALLER }, MINUTE_MS);
+    await peer.put('in use there', inUse, MINUTE_MS);
+    await server.stop();
+    await server.start();
+    await eventually(async () => expect(await store.find('in use there')).toBeUndefined());
+    expect(await store.find('in use')).toEqual(inUse);
+    await eventually(async () => expect(await peer.find('in use')).toBeUndefined());
+  });
 });
