@@ -2,25 +2,31 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import type { Request } from 'express';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseEnvironment } from '../../config/config.js';
+import type { ConfigFile } from '../../config/file/config-file.js';
+import { fileSchema } from '../../config/file/file.schema.js';
+import { settle } from '../../config/settings.js';
 import type { Access } from '../access.service.js';
 import type { Caller } from '../caller.js';
 import { MemoryTicketStore } from './memory.ticket-store.js';
 import { ticketOf, Tickets } from './tickets.service.js';
 
 const CALLER: Caller = { owner: 'key:ann', name: 'ann', source: 'key', credential: 'c' };
+const HOUR = { total_ms: 60 * 60_000 };
 const NARROWED: Caller = { ...CALLER, models: ['fast'] };
 
 describe(Tickets.name, () => {
   let sut: Tickets;
   let current: Caller | undefined;
 
-  function create(totalTimeoutMs: number, retentionSeconds: number): Tickets {
+  /** @param sections of the configuration file */
+  function create(totalTimeoutMs: number, retentionSeconds: number, sections = {}): Tickets {
     const access = { current: () => current } as Partial<Access> as Access;
     const config = parseEnvironment({
       TOTAL_TIMEOUT_MS: String(totalTimeoutMs),
       RUN_RETENTION_SECONDS: String(retentionSeconds),
     });
-    return new Tickets(access, new MemoryTicketStore(), config);
+    const file = { current: settle(config, fileSchema.parse(sections)) } as ConfigFile;
+    return new Tickets(access, file, new MemoryTicketStore(), config);
   }
 
   beforeEach(() => {
@@ -59,6 +65,19 @@ describe(Tickets.name, () => {
       await sut.bind(again, 'run_1');
     }
     jest.advanceTimersByTime(22 * 60_000);
+    await expect(redeem(ticket)).rejects.toMatchObject(REFUSAL);
+  });
+
+  it.each([
+    ['a provider', { providers: { slow: { type: 'ollama', models: ['m'], timeouts: HOUR } } }],
+    ['an alias', { models: { slow: { targets: ['demo'], timeouts: HOUR } } }],
+  ])('should let in for as long as a run by %s can go on and be viewed', async (_, sections) => {
+    sut = create(600_000, 600, sections);
+    const { ticket } = await sut.issue(CALLER);
+    await sut.bind(await redeem(ticket), 'run_1');
+    jest.advanceTimersByTime(70 * 60_000);
+    expect((await redeem(ticket)).runId).toBe('run_1');
+    jest.advanceTimersByTime(2 * 60_000);
     await expect(redeem(ticket)).rejects.toMatchObject(REFUSAL);
   });
 

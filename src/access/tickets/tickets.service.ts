@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Request } from 'express';
 import { createHash, randomBytes } from 'node:crypto';
 import { CONFIG, type Config } from '../../config/config.js';
+import { ConfigFile } from '../../config/file/config-file.js';
 import { MAX_TIMER_MS } from '../../config/file/numbers.js';
 import { ChatError } from '../../errors/chat-error.js';
 import { Access } from '../access.service.js';
@@ -32,20 +33,12 @@ export function ticketOf(request: Request): Ticket | undefined {
  */
 @Injectable()
 export class Tickets {
-  /** A ticket that is in use stays good for as long as its run can be viewed, in milliseconds. */
-  private readonly viewMs: number;
-
   constructor(
     private readonly access: Access,
+    private readonly file: ConfigFile,
     @Inject(TICKET_STORE) private readonly store: TicketStore,
-    @Inject(CONFIG) config: Config,
-  ) {
-    const { TOTAL_TIMEOUT_MS, RUN_RETENTION_SECONDS } = config;
-    this.viewMs = Math.min(
-      TOTAL_TIMEOUT_MS + RUN_RETENTION_SECONDS * 1000 + START_MS,
-      MAX_TIMER_MS,
-    );
-  }
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
 
   /** @throws {ChatError} `store_unavailable` */
   async issue(caller: Caller): Promise<{ ticket: string; expires_in: number }> {
@@ -72,6 +65,14 @@ export class Tickets {
   /** Makes a ticket good for this run alone, from now on. Never fails: the run goes on all the same. */
   async bind({ id, ...record }: Ticket, runId: string): Promise<void> {
     await this.store.put(id, { ...record, runId }, this.viewMs).catch(() => undefined);
+  }
+
+  /** A ticket that is in use stays good for as long as its run can be viewed, in milliseconds. */
+  private get viewMs(): number {
+    const { providers, aliases } = this.file.current;
+    const totals = [...providers, ...aliases].map(({ timeouts }) => timeouts?.total ?? 0);
+    const retentionMs = this.config.RUN_RETENTION_SECONDS * 1000;
+    return Math.min(Math.max(...totals) + retentionMs + START_MS, MAX_TIMER_MS);
   }
 }
 
