@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { createClient } from '@redis/client';
+import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from '../../test/support/eventually.js';
 import { startProxy } from '../../test/support/proxy.js';
@@ -16,6 +17,8 @@ const MINUTE_MS = STEPS * STEP_MS;
 
 /** A minute that no test outlives. */
 const LONG_STEP_MS = 1_000;
+
+const HOUR_MS = 60 * 60_000;
 
 let owners = 0;
 
@@ -193,6 +196,17 @@ describe(MemoryLimitStore.name, () => {
       expect(tokens.used).toBe(0);
     });
 
+    it.each([
+      [10, 0],
+      [85, 25],
+    ])(
+      'should free the minute by a clock that was set back, where %i were used',
+      async (used, beyond) => {
+        const { requests, tokens } = await standingAfter('2026-01-01T12:00:00Z', -HOUR_MS, used);
+        expect([requests.used, tokens.used]).toEqual([0, beyond]);
+      },
+    );
+
     it.each([10, 85])('should count on the day of its taking that %i were used', async (used) => {
       expect((await standingAfter('2026-01-01T12:00:00Z', 10_000, used)).today).toBe(used);
       expect((await standingAfter('2026-01-01T23:59:55Z', 10_000, used)).today).toBe(0);
@@ -337,6 +351,32 @@ describeRedis(RedisLimitStore.name, () => {
     );
     await proxy.close();
   });
+
+  it.each([
+    [10, 0],
+    [85, 25],
+  ])(
+    'should free the minute by a clock that was set back, where %i were used',
+    async (used, beyond) => {
+      const asked = taking({ tokensPerMinute: 100 }, 60);
+      const place = (await calm.store.take(asked)).place!;
+      const owner = createHash('sha256').update(asked.owner).digest('base64url');
+      const [counts] = await admin.keys(`test:limits:{${owner}}:*:counts`);
+      for (const [name, count] of Object.entries(await admin.hGetAll(counts!))) {
+        if (name.startsWith('d')) continue;
+        await admin.hDel(counts!, name);
+        const later = Number(name.slice(1)) + HOUR_MS / LONG_STEP_MS;
+        await admin.hSet(counts!, `${name[0]}${later}`, count);
+      }
+      place.at += HOUR_MS;
+      calm.store.settle(place, used);
+      await eventually(async () => {
+        const { requests, tokens, streams } = (await calm.peer.take({ ...asked, tokens: 101 }))
+          .standings[0]!;
+        expect([requests.used, tokens.used, streams]).toEqual([0, beyond, 0]);
+      });
+    },
+  );
 
   it('should say when Redis is away', async () => {
     const { store: away } = await openStore(1);

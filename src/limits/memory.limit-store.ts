@@ -96,9 +96,10 @@ export class MemoryLimitStore implements LimitStore {
       streams: new Set<string>(),
     };
     if (counts.day !== day) Object.assign(counts, { day, today: 0 });
-    const first = this.stepOf(now) - STEPS;
+    const last = this.stepOf(now);
     for (const steps of [counts.requests, counts.tokens]) {
-      for (const step of steps.keys()) if (step < first) steps.delete(step);
+      // Later ones are of a clock that was set back since: they would count until it has caught up.
+      for (const step of steps.keys()) if (step < last - STEPS || step > last) steps.delete(step);
     }
     this.scopes.delete(name);
     this.scopes.set(name, counts);

@@ -16,9 +16,12 @@ const PRELUDE = `
   local step_ms, lease_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
   local step, day = math.floor(now / step_ms), math.floor(now / 86400000)
 
+  -- Later steps are of a clock that was set back since: they would count until it has caught up.
+  local function is_in_minute(at) return at >= step - ${STEPS} and at <= step end
+
   local function add(counts, tokens, at)
     local taken = math.floor(at / step_ms)
-    if taken >= step - ${STEPS} then
+    if is_in_minute(taken) then
       redis.call('HINCRBY', counts, 't' .. taken, tokens)
     elseif tokens > 0 then
       redis.call('HINCRBY', counts, 't' .. step, tokens)
@@ -80,7 +83,7 @@ export const TAKE = new Script<number[]>(`${PRELUDE}
       local kind, at, count = all[i]:sub(1, 1), tonumber(all[i]:sub(2)), tonumber(all[i + 1])
       if kind == 'd' and at == day then
         today = count
-      elseif kind ~= 'd' and at >= step - ${STEPS} then
+      elseif kind ~= 'd' and is_in_minute(at) then
         table.insert(minute[kind], { at = at, count = count })
       else
         redis.call('HDEL', counts, all[i])
