@@ -27,6 +27,8 @@ const status = (code: number, headers: Record<string, string> = {}, more: object
 const fault = (...of: ConstructorParameters<typeof ChatError>) => fails(new ChatError(...of));
 const UNAVAILABLE = status(503);
 
+const bulkheadOf = ({ bulkhead }: Target) => bulkhead;
+
 /** What a generation has come to. */
 interface Seen {
   generation: Generation;
@@ -83,7 +85,7 @@ describe(Generation.name, () => {
       timeouts: TIMEOUTS,
       ...more,
     };
-    const generation = new Generation(route, { messages: [] }, health);
+    const generation = new Generation(route, { messages: [] }, health, bulkheadOf);
     const seen = { generation, frames: [] as Frame[], completed: false } as unknown as Seen;
     seen.subscription = generation.frames.subscribe({
       next: (each) => seen.frames.push(each),
@@ -103,7 +105,7 @@ describe(Generation.name, () => {
 
   it('should ask nobody before it is subscribed to', () => {
     const route = { targets: [target('a', [ANSWER])], timeouts: TIMEOUTS } as unknown as Route;
-    const generation = new Generation(route, { messages: [] }, health);
+    const generation = new Generation(route, { messages: [] }, health, bulkheadOf);
     expect([generation.target, generation.hasAsked]).toEqual(['a', false]);
     expect(attempts).toEqual([]);
     generation.frames.subscribe().unsubscribe();

@@ -66,6 +66,7 @@ export class Generation {
     private readonly route: Route,
     private readonly request: ChatRequest,
     private readonly health: TargetHealth,
+    private readonly bulkheadOf: (target: Target) => BulkheadSettings | undefined,
     private readonly observer?: UpstreamObserver,
   ) {
     this.overMs = Math.min(MAX_OVER_MS, route.timeouts.firstToken * OVER_SHARE);
@@ -113,7 +114,7 @@ export class Generation {
     const turnLeft = this.turnUntil - performance.now();
     return this.state.bulkhead.admit(
       defer(() => this.ask(answer)),
-      this.asked.bulkhead ?? NO_LIMITS,
+      this.bulkheadOf(this.asked) ?? NO_LIMITS,
       turnLeft - this.overMs,
     );
   }

@@ -15,7 +15,10 @@ export interface Target {
    */
   timeouts: Timeouts;
   breaker: BreakerSettings | 'off';
-  /** Undefined where it may get any number of requests at a time. */
+  /**
+   * Undefined where it may get any number of requests at a time. Holds for as long as no reload changes
+   * it.
+   */
   bulkhead?: BulkheadSettings;
 }
 

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../config/config.js';
 import { ConfigFile } from '../config/file/config-file.js';
+import type { BulkheadSettings } from '../config/file/providers.schema.js';
 import type { Settings } from '../config/settings.js';
 import {
   CHAT_PROVIDER_FACTORY,
@@ -9,7 +10,7 @@ import {
 } from '../providers/chat-provider.js';
 import type { UpstreamObserver } from '../providers/upstream-observer.js';
 import { Generation } from './generation.js';
-import type { Route } from './route.js';
+import type { Route, Target } from './route.js';
 import { Routes, type TargetLabels } from './routes.js';
 import { TargetHealth } from './target-health.js';
 
@@ -19,7 +20,7 @@ export class RouterService {
   private routes: Routes;
 
   constructor(
-    file: ConfigFile,
+    private readonly file: ConfigFile,
     private readonly health: TargetHealth,
     @Inject(CONFIG) { DEFAULT_MODEL: model, SYSTEM_PROMPT: systemPrompt }: Config,
     @Inject(CHAT_PROVIDER_FACTORY) createProvider: ChatProviderFactory,
@@ -50,6 +51,13 @@ export class RouterService {
    * @param request as {@link prepareRequest} made it
    */
   generate(route: Route, request: ChatRequest, observer?: UpstreamObserver): Generation {
-    return new Generation(route, request, this.health, observer);
+    const bulkheadOf = (target: Target) => this.bulkheadOf(target);
+    return new Generation(route, request, this.health, bulkheadOf, observer);
+  }
+
+  /** The provider's own of now, on earlier routes too: it is for all that a target gets together. */
+  private bulkheadOf({ provider, bulkhead }: Target): BulkheadSettings | undefined {
+    const configured = this.file.current.providers.find(({ name }) => name === provider.name);
+    return configured ? configured.bulkhead : bulkhead;
   }
 }
