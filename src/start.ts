@@ -33,7 +33,7 @@ async function main() {
   new Logger('Sluice').log(`Listening on ${await app.getUrl()}`);
 }
 
-main().catch((error: unknown) => {
+await main().catch((error: unknown) => {
   console.error(plainly(error));
   // What has begun, such as looking for Redis, would go on.
   process.exit(1);

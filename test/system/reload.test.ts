@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { createConfigFile, type TestConfigFile } from '../support/config-file.js';
 import { eventually } from '../support/eventually.js';
 import type { HttpCall } from '../support/http.js';
@@ -108,18 +110,40 @@ describe('SIGHUP', () => {
 });
 
 describe('SIGHUP during the start', () => {
-  it(
-    'does not end the instance that has a file to read',
-    async () => {
-      const file = await createConfigFile({});
-      const whileLoading = 'setTimeout(()=>process.kill(process.pid,"SIGHUP"),200)';
-      const sut = await startInstance({
-        CONFIG_FILE: file.path,
-        NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(whileLoading)}`,
-      });
+  /** Runs in the directory of the file, and hangs up while the instance is being loaded. */
+  function hangingUp(file: TestConfigFile) {
+    const script =
+      `process.chdir(${JSON.stringify(dirname(file.path))});` +
+      'setTimeout(()=>process.kill(process.pid,"SIGHUP"),200)';
+    return { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(script)}` };
+  }
+
+  let file: TestConfigFile;
+  beforeEach(async () => {
+    file = await createConfigFile({});
+  });
+  afterEach(() => file.remove());
+
+  it.each([
+    ['the environment', (path: string) => ({ CONFIG_FILE: path })],
+    ['.env', () => ({ NODE_ENV: 'production' })],
+  ])(
+    'has the instance read the file that %s names, and does not end it',
+    async (_, env) => {
+      await writeFile(join(dirname(file.path), '.env'), `CONFIG_FILE=${file.path}\n`);
+      const sut = await startInstance({ ...hangingUp(file), ...env(file.path) });
+      await eventually(() => expect(sut.output()).toContain(`${file.path} is read anew.`));
       expect(sut.process.signalCode).toBe(null);
       await sut.kill();
-      await file.remove();
+    },
+    START_MS,
+  );
+
+  it(
+    'ends the instance without a file, once it knows',
+    async () => {
+      const sut = await startInstance({ ...hangingUp(file), SHUTDOWN_DELAY_MS: 0 });
+      await eventually(() => expect(sut.process.exitCode).toBe(0), 5_000);
     },
     START_MS,
   );
