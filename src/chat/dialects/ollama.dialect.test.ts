@@ -64,6 +64,19 @@ describe(ollamaDialect.name, () => {
     );
   });
 
+  it('escapes what only Python takes for the end of a line', () => {
+    const content = 'NEL\u0085LS\u2028PS\u2029';
+    const error = new ChatError('provider_error', content);
+    const data = { code: error.code, message: content, retryable: true, usage: null };
+    const text = encode([say(content), { type: 'error', data, error }]);
+    expect(text).not.toMatch(/[\u0085\u2028\u2029]/);
+    const lines = text.trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line) as object)).toEqual([
+      expect.objectContaining({ message: { role: 'assistant', content } }),
+      { error: content },
+    ]);
+  });
+
   it('writes what follows a prompt', () => {
     expect(encode([say('Hello'), DONE], { route: 'generate' })).toBe(
       `${LINE}"response":"Hello","done":false}\n` +

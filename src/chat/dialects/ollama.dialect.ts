@@ -4,6 +4,9 @@ import type { Run } from '../../runs/run.js';
 import { endOf, toAnswer, ToolCalls, type OllamaRoute, type Piece } from '../ollama/answer.js';
 import type { Encoder, WrittenDialect } from './dialect.js';
 
+/** What Python's `splitlines()`, which ollama-python reads by, takes for the end of a line and JSON doesn't. */
+const LINE_ENDS = /[\u0085\u2028\u2029]/g;
+
 export interface OllamaOptions {
   route: OllamaRoute;
   /** The model's name as the client knows it. Default: as the run does. */
@@ -50,7 +53,7 @@ function open(run: Run, { route, model = modelOf(run) }: OllamaOptions): Encoder
   // The same time on every line, so that a replay has the same bytes.
   const { created_at } = run.state;
   const line = (piece: Piece, end?: object) =>
-    `${JSON.stringify(toAnswer(route, model, created_at, piece, end))}\n`;
+    lineOf(toAnswer(route, model, created_at, piece, end));
   const toolCalls = new ToolCalls();
 
   const encode = (entry: Entry): string => {
@@ -81,12 +84,20 @@ function open(run: Run, { route, model = modelOf(run) }: OllamaOptions): Encoder
       try {
         return encode(entry);
       } catch (error) {
-        return `${JSON.stringify({ error: toChatError(error).message })}\n`;
+        return lineOf({ error: toChatError(error).message });
       }
     },
     // An empty line is no JSON, and ollama-python reads every line as such.
     heartbeat: line({}),
   };
+}
+
+function lineOf(object: object): string {
+  return `${JSON.stringify(object).replace(LINE_ENDS, escaped)}\n`;
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 function modelOf({ state }: Run): string {
