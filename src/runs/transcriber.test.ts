@@ -183,12 +183,12 @@ describe(Transcriber, () => {
         call('d', 'g', ':3}'),
         chunk([finish('tool_calls')]),
       ]);
-      expect(events.map(({ data }) => data)).toMatchObject([
-        { index: 0, id: 'a', arguments: '{"x":1}' },
-        { index: 1, id: 'b', arguments: '{"x"' },
-        { index: 1, id: 'b', arguments: ':2}' },
-        { index: 2, id: 'c', arguments: '{"y"' },
-        { index: 2, id: 'd', arguments: ':3}' },
+      expect(events.map(({ data }) => data)).toEqual([
+        { index: 0, id: 'a', name: 'f', arguments: '{"x":1}' },
+        { index: 1, id: 'b', name: 'f', arguments: '{"x"' },
+        { index: 1, arguments: ':2}' },
+        { index: 2, id: 'c', name: 'g', arguments: '{"y"' },
+        { index: 2, arguments: ':3}' },
       ]);
     });
 
@@ -250,6 +250,45 @@ describe(Transcriber, () => {
         ['assistant', 'assistant'],
         [undefined, undefined],
         [undefined, undefined],
+      ]);
+    });
+
+    it('should have it in no other, whatever upstream repeats, also where chunks are alike', () => {
+      const chunks = [
+        ...['a', 'b', 'c', 'd'].map((content) => chunk([first(content)])),
+        chunk([choice({ role: 'assistant', content: '' }, 'stop')]),
+      ];
+      const transcriber = new Transcriber({ target: 'test/gpt' }, 1);
+      const events = framesOf(chunks).flatMap((frame) => transcriber.add(frame));
+      const deltas = outputOf([...events, transcriber.end()]).map(
+        ({ choices }) => choices[0]!.delta,
+      );
+      expect(deltas).toEqual([
+        { role: 'assistant', content: 'a' },
+        ...['b', 'c', 'd', ''].map((content) => ({ content })),
+      ]);
+    });
+
+    it('should have id, type and name once a call, and a name that comes in pieces whole', () => {
+      const piece = (name: string, json: string) => ({
+        index: 0,
+        id: 'call_1',
+        type: 'function' as const,
+        function: { name, arguments: json },
+      });
+      const pieces = [piece('get_', '{"x"'), piece('time', ':'), piece('get_time', '1}')];
+      const chunks = pieces.map((call) => chunk([choice({ tool_calls: [call] })]));
+      const drafts = transcribe([...chunks, chunk([finish('tool_calls')])]);
+      const calls = outputOf(drafts).flatMap(({ choices }) => choices[0]!.delta.tool_calls ?? []);
+      expect(calls).toEqual([
+        pieces[0],
+        { index: 0, function: { name: 'time', arguments: ':' } },
+        { index: 0, function: { arguments: '1}' } },
+      ]);
+      expect(drafts.slice(0, -1).map(({ data }) => data)).toEqual([
+        { index: 0, id: 'call_1', name: 'get_', arguments: '{"x"' },
+        { index: 0, name: 'time', arguments: ':' },
+        { index: 0, arguments: '1}' },
       ]);
     });
 

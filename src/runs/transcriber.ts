@@ -90,7 +90,9 @@ export class Transcriber {
     if (choices === given && this.isClean(chunk, choices, together)) {
       this.send(json ?? toJson(chunk), events);
       const isText = events.length === 1 && events[0]!.type === 'message';
-      if (isText) this.plain = template?.chunk ?? chunk;
+      // One more like it would repeat its role.
+      const hasRole = choices.some(({ delta }) => delta.role);
+      if (isText && !hasRole) this.plain = template?.chunk ?? chunk;
     } else {
       const clean = this.clean(chunk, choices, together);
       this.send(toJson(clean), events);
@@ -134,8 +136,8 @@ export class Transcriber {
   }
 
   /**
-   * Choices as they go on from those before: the first of each with a role, every tool call with an
-   * index of its own.
+   * Choices as they go on from those before: the first of each with a role and no other, every tool
+   * call with an index of its own.
    * @returns the same choices where nothing in them must change
    */
   private continued(choices: Choice[]): Choice[] {
@@ -145,17 +147,17 @@ export class Transcriber {
 
   private continue(choice: Choice): Choice {
     const { index, delta } = choice;
-    let role = delta.role;
+    const { role: given, tool_calls } = delta;
+    let role: typeof given;
     let indexes = this.callIndexes.get(index);
     if (!indexes) {
       this.expectAsked(choice);
       this.callIndexes.set(index, (indexes = new CallIndexes()));
-      role ??= 'assistant';
+      role = given ?? 'assistant';
     }
-    const { tool_calls } = delta;
     const calls = tool_calls && indexes.renumber(tool_calls);
-    if (role === delta.role && calls === tool_calls) return choice;
-    return { ...choice, delta: { role, ...delta, ...(calls && { tool_calls: calls }) } };
+    if (role === given && calls === tool_calls) return choice;
+    return { ...choice, delta: { ...delta, role, ...(calls && { tool_calls: calls }) } };
   }
 
   private send(chunk: string, events: readonly Draft[]) {
