@@ -19,7 +19,7 @@ export interface Remedy {
 const REMEDIES: Partial<Record<ErrorCode, Remedy>> = {
   // 5xx, no connection, no name, no TLS, a reset before the answer's head
   provider_unavailable: { action: 'retry', isOutage: true },
-  // a 200 that ends, can't be read or reports an error before its first content
+  // a 200 that ends, can't be read or reports a failure before its first content
   provider_truncated: { action: 'retry', isOutage: true },
   provider_malformed: { action: 'retry', isOutage: true },
   provider_error: { action: 'retry', isOutage: true },

@@ -56,6 +56,34 @@ describe('an answer', () => {
     expect(made()).toEqual([1, 1]);
   });
 
+  it('is not asked for again, and is no outage, when a 200 says that the request is at fault', async () => {
+    await routes.start(['a: { targets: [one/refused] }'], {}, 'breaker: { failures: 1 }');
+    const said = { message: 'Too long.', type: 'BadRequestError', param: 'messages' };
+    one.script('refused', (x) => {
+      x.role();
+      x.chunk({ error: { ...said, code: 400 } });
+      x.end();
+    });
+    const call = ask(routes.app.port, 'a', { path: '/v1/chat/completions' });
+    await call.ended;
+    expect(await call.status).toBe(400);
+    expect(JSON.parse(call.text())).toEqual({ error: { ...said, code: 'provider_rejected' } });
+    expect(made()).toEqual([1, 0]);
+    one.script('refused', (x) => x.complete());
+    expect((await routes.answer('a')).events.at(-1)).toMatchObject({ event: 'done' });
+  });
+
+  it('says in mid-answer what its error was', async () => {
+    await routes.start(['a: { targets: [one/refused] }']);
+    one.script('refused', (x) => {
+      x.text('Hi');
+      x.chunk({ error: { message: 'Slow down.', code: 429 } });
+      x.end();
+    });
+    const { text, state } = await routes.answer('a');
+    expect([text, state]).toMatchObject(['Hi', { error: { code: 'provider_rate_limited' } }]);
+  });
+
   it('has all that came before its first content', async () => {
     await routes.start(['a: { targets: [one/azure-frames] }']);
     const { port } = routes.app;

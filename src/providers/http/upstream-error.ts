@@ -71,20 +71,64 @@ export function refused({ status, header, key, ...said }: UpstreamRefusal): Chat
   }
 }
 
+/** Statuses of refusals. Whatever else an answer breaks off with is a failure of the provider's. */
+const REFUSALS = new Set<unknown>([400, 401, 402, 403, 404, 409, 413, 422, 429]);
+
+/** What OpenAI sends these types and codes with. */
+const STATUSES = new Map([
+  ['invalid_request_error', 400],
+  ['context_length_exceeded', 400],
+  ['rate_limit_exceeded', 429],
+  ['insufficient_quota', 429],
+]);
+
 /**
- * What the body of a refusal says: an object or a text under `error`, or all of it where there is none,
- * as Mistral, FastAPI and older vLLM have it. Google's is in a list.
+ * An error within a 200: the refusal that it names, as vLLM, LiteLLM and OpenRouter do with an HTTP
+ * status for a code, or else a failure in the middle of an answer.
+ * @param key the service's, which its words may repeat
+ */
+export function reported(json: string, key?: string | null): ChatError {
+  const said = saidIn(json) ?? {};
+  const fields = fieldsOf(said);
+  const status = [said.status, said.code, said.type].map(statusOf).find(isStatus);
+  if (REFUSALS.has(status)) return refused({ ...fields, status: status!, header: () => null, key });
+  const words = wordsOf(fields.message, key);
+  return new ChatError('provider_error', words ?? 'The provider reported an error.');
+}
+
+/** @param name a number, also as a text, or a symbol */
+function statusOf(name: unknown): unknown {
+  return typeof name === 'string' ? (STATUSES.get(name) ?? Number(name)) : name;
+}
+
+function isStatus(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 400 && (value as number) < 600;
+}
+
+/**
+ * What the body of a refusal says.
  * @returns undefined where it is no JSON object
  */
 export function refusalFields(body: string): RefusalFields | undefined {
+  const said = saidIn(body);
+  return said && fieldsOf(said);
+}
+
+/**
+ * An object or a text under `error`, or all of it where there is none, as Mistral, FastAPI and older
+ * vLLM have it. Google's is in a list.
+ */
+function saidIn(body: string): Record<string, unknown> | undefined {
   const json = parseJson(body);
   const whole: unknown = Array.isArray(json) ? json[0] : json;
   if (!isObject(whole)) return undefined;
   const { error } = whole;
   const said = typeof error === 'boolean' ? whole : (error ?? whole);
   if (typeof said === 'string') return { message: said };
-  if (!isObject(said)) return undefined;
-  const { detail, message = detail, type, code, param } = said;
+  return isObject(said) ? said : undefined;
+}
+
+function fieldsOf({ detail, message = detail, type, code, param }: Record<string, unknown>) {
   return {
     message: textOf(message),
     type: nameOf(type),
@@ -125,7 +169,7 @@ function nameOf(said: unknown): string | undefined {
  * A provider's own words, for the caller: without the key, which some services repeat, and of a
  * length to be read.
  */
-export function wordsOf(said: unknown, key?: string | null): string | undefined {
+function wordsOf(said: unknown, key?: string | null): string | undefined {
   if (typeof said !== 'string' || said === '') return undefined;
   const words = key && key.length >= MIN_KEY_LENGTH ? said.replaceAll(key, '***') : said;
   return words.slice(0, MAX_WORDS_LENGTH);

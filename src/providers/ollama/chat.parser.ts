@@ -6,7 +6,7 @@ import { ChatError } from '../../errors/chat-error.js';
 import type { Frame } from '../chat-provider.js';
 import type { Delta } from '../chunk.js';
 import type { LineParser } from '../http/stream-lines.js';
-import { parseJson, wordsOf } from '../http/upstream-error.js';
+import { parseJson, reported } from '../http/upstream-error.js';
 
 const toolCall = z.object({
   id: z.string().nullish(),
@@ -84,10 +84,7 @@ function parseLine(text: string): ChatLine {
     // Not what is wrong with it: that could quote a piece of somebody's answer.
     throw new ChatError('provider_malformed', 'The provider sent a line that is no chat answer.');
   }
-  const { error } = line.data;
-  if (error != null) {
-    throw new ChatError('provider_error', wordsOf(error) ?? 'The provider reported an error.');
-  }
+  if (line.data.error != null) throw reported(text);
   return line.data;
 }
 

@@ -3,7 +3,7 @@ import { ChatError } from '../../errors/chat-error.js';
 import type { Frame } from '../chat-provider.js';
 import type { Delta, UpstreamChunk } from '../chunk.js';
 import type { LineParser } from '../http/stream-lines.js';
-import { refusalFields, wordsOf } from '../http/upstream-error.js';
+import { reported } from '../http/upstream-error.js';
 import { ChunkTemplate } from './chunk.template.js';
 
 /** After so many chunks in a row that were unlike the one before, no template is made of them. */
@@ -51,7 +51,7 @@ export function chunkParser(
       const json = data;
       data = undefined;
       if (json?.trim() === '[DONE]') return true;
-      if (json && isError) throw inBandError(json, key);
+      if (json && isError) throw reported(json, key);
       isError = false;
       if (json) subscriber.next(read(json));
     } else if (line.startsWith('event:')) {
@@ -65,7 +65,7 @@ function parseChunk(json: string, key?: string | null): UpstreamChunk {
   const chunk = parseObject(json);
   // It may be the whole of it, as in refusals.
   const isFlatError = chunk.object === 'error' && chunk.choices == null;
-  if (chunk.error || isFlatError) throw inBandError(json, key);
+  if (chunk.error || isFlatError) throw reported(json, key);
   if (hasShape(chunk)) return chunk;
   throw new ChatError('provider_malformed', 'The provider sent a chunk of another shape.');
 }
@@ -105,9 +105,4 @@ function parseObject(json: string): Parsed {
     // Told below, without the text: it is a piece of somebody's answer.
   }
   throw new ChatError('provider_malformed', 'The provider sent a chunk that is not a JSON object.');
-}
-
-function inBandError(json: string, key?: string | null): ChatError {
-  const words = wordsOf(refusalFields(json)?.message, key);
-  return new ChatError('provider_error', words ?? 'The provider reported an error.');
 }
