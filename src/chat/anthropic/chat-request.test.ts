@@ -190,6 +190,9 @@ describe(toChatRequest.name, () => {
     expect(rest).toEqual(expected);
   });
 
+  const EMPTY = { type: 'object', additionalProperties: false };
+  const OPTIONAL = { ...EMPTY, properties: { note: { type: 'string' } } };
+
   it.each<[object, object]>([
     [{ stream: true }, { stream: true }],
     [{ stop_sequences: ['a', 'b'] }, { stop: ['a', 'b'] }],
@@ -214,21 +217,27 @@ describe(toChatRequest.name, () => {
     ],
     [{ output_config: { effort: 'max' } }, { reasoning_effort: 'high' }],
     [
-      { output_config: { format: { type: 'json_schema', schema: { type: 'object' } } } },
+      { output_config: { format: { type: 'json_schema', schema: EMPTY } } },
       {
         response_format: {
           type: 'json_schema',
-          json_schema: { name: 'answer', schema: { type: 'object' }, strict: true },
+          json_schema: { name: 'answer', schema: EMPTY, strict: true },
         },
       },
     ],
     [
-      { output_format: { type: 'json_schema', schema: { type: 'object' } } },
+      { output_format: { type: 'json_schema', schema: EMPTY } },
       {
         response_format: {
           type: 'json_schema',
-          json_schema: { name: 'answer', schema: { type: 'object' }, strict: true },
+          json_schema: { name: 'answer', schema: EMPTY, strict: true },
         },
+      },
+    ],
+    [
+      { output_config: { format: { type: 'json_schema', schema: OPTIONAL } } },
+      {
+        response_format: { type: 'json_schema', json_schema: { name: 'answer', schema: OPTIONAL } },
       },
     ],
     [{ service_tier: 'auto', container: 'c', context_management: { edits: [] } }, {}],

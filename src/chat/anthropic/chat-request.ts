@@ -3,6 +3,7 @@ import { EXTENSIONS } from '../../providers/chat-provider.js';
 import type { ChatRequestBody } from '../chat-request.schema.js';
 import { toChatMessages } from './chat-messages.js';
 import type { MessagesRequest, Prompt } from './messages.schema.js';
+import { isStrictSchema } from './strict-schema.js';
 
 /** What OpenAI takes for `user`; Claude Code's id is longer. In characters. */
 const MAX_USER_LENGTH = 64;
@@ -74,12 +75,14 @@ function effortOf({ thinking, output_config }: MessagesRequest): string | undefi
   return budget <= MEDIUM_BUDGET ? 'medium' : 'high';
 }
 
+/** As strict as Anthropic is, where OpenAI is too: it refuses a strict schema with optional properties. */
 function responseFormatOf({ output_config, output_format }: MessagesRequest) {
-  const format = output_config?.format ?? output_format;
-  if (!format) return undefined;
+  const schema = (output_config?.format ?? output_format)?.schema;
+  if (!schema) return undefined;
+  const strict = isStrictSchema(schema);
   return {
     type: 'json_schema',
-    json_schema: { name: 'answer', schema: format.schema, strict: true },
+    json_schema: { name: 'answer', schema, ...(strict && { strict }) },
   };
 }
 
