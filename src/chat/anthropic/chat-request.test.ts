@@ -240,7 +240,9 @@ describe(toChatRequest.name, () => {
         response_format: { type: 'json_schema', json_schema: { name: 'answer', schema: OPTIONAL } },
       },
     ],
-    [{ service_tier: 'auto', container: 'c', context_management: { edits: [] } }, {}],
+    [{ service_tier: 'auto', context_management: { edits: [] } }, {}],
+    [{ mcp_servers: [], container: null }, {}],
+    [{ mcp_servers: null }, {}],
   ])('translates %j', (request, expected) => {
     expect(translated(request)).toEqual({ ...translated({}), ...expected });
   });
@@ -275,6 +277,12 @@ describe('a Messages request', () => {
       { tools: [{ type: 'web_search_20250305', name: 'web_search' }] },
       "tools.0.input_schema: expected a JSON schema: Anthropic's own tools can't be used",
     ],
+    [
+      { mcp_servers: [{ type: 'url', url: 'https://mcp.example', name: 'docs' }] },
+      "mcp_servers: is not supported: Anthropic's connector can't be used",
+    ],
+    [{ container: 'container_1' }, "container: is not supported: Anthropic's can't be used"],
+    [{ container: { skills: [] } }, "container: is not supported: Anthropic's can't be used"],
     [{ tool_choice: { type: 'some' } }, 'tool_choice.type: '],
   ])('%j is refused, and told where', (request, message) => {
     expect(refusalOf(request)).toContain(message);

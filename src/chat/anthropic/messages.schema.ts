@@ -34,6 +34,12 @@ const toolChoice = z
 
 const outputFormat = z.object({ type: z.literal('json_schema'), schema: z.looseObject({}) });
 
+/** Without what Anthropic runs beside its models the answer would be another than was asked for. */
+const mcpServers = z
+  .array(z.unknown())
+  .max(0, { error: "is not supported: Anthropic's connector can't be used" });
+const container = z.null({ error: "is not supported: Anthropic's can't be used" });
+
 /** What `POST /v1/messages/count_tokens` takes. */
 export const promptSchema = z.object({
   model: modelSchema,
@@ -41,6 +47,7 @@ export const promptSchema = z.object({
   messages: z.array(message).min(1).max(MAX_MESSAGES),
   tools: z.array(tool).nullish(),
   tool_choice: toolChoice.nullish(),
+  mcp_servers: mcpServers.nullish(),
 });
 
 export type Prompt = z.infer<typeof promptSchema>;
@@ -63,6 +70,7 @@ export const messagesRequestSchema = promptSchema.extend({
     .nullish(),
   output_format: outputFormat.nullish().describe('Its name before `output_config`.'),
   metadata: z.object({ user_id: z.string().nullish() }).nullish(),
+  container: container.optional(),
 });
 
 export type MessagesRequest = z.infer<typeof messagesRequestSchema>;
