@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Response } from 'express';
 import { EventEmitter } from 'node:events';
+import { setImmediate as turn } from 'node:timers/promises';
 import { firstValueFrom, lastValueFrom, NEVER, toArray } from 'rxjs';
 import { ChatError } from '../errors/chat-error.js';
 import { failed } from '../runs/entry.js';
@@ -42,6 +43,29 @@ describe(Viewer.name, () => {
     const [end] = await firstValueFrom(ahead.batches);
     expect([end!.type, ahead.framesSeen(end!)]).toEqual(['error', 0]);
   });
+
+  it.each(['dismissed', 'lost'])(
+    'should show the end of a view that is %s whole, right after an entry of which frames were seen',
+    async (how) => {
+      const log = openLog();
+      const run = { log, activity: log } as unknown as Run;
+      log.next({ type: 'message', data: { content: 'Hi' } });
+      const viewer = new Viewer(run, aResponse(), OPTIONS, 1, 1);
+      const shown: [string, number][] = [];
+      viewer.batches.subscribe((batch) => {
+        for (const entry of batch) shown.push([entry.type, viewer.framesSeen(entry)]);
+      });
+
+      const error = new ChatError('run_lost', 'lost');
+      if (how === 'lost') log.abandon(failed(error));
+      else viewer.dismiss(error);
+      await turn();
+      expect(shown).toEqual([
+        ['message', 1],
+        ['error', 0],
+      ]);
+    },
+  );
 
   it('should not show an end again that its client saw before it was heard of here', async () => {
     const log = openLog();

@@ -61,9 +61,11 @@ export class Viewer {
     if (isClientGone(response)) this.release();
   }
 
-  /** How many frames of an entry the client has. The end of a view that is cut off is another's. */
-  framesSeen({ seq }: Entry): number {
-    return seq === this.begun ? this.frames : 0;
+  /** How many frames of an entry the client has. The end of a view that is cut off has another's number. */
+  framesSeen(entry: Entry): number {
+    const { begun, frames, run } = this;
+    const isBegun = entry.seq === begun && entry === run.log.entries[begun - 1];
+    return isBegun ? frames : 0;
   }
 
   /** Says that something was written: not every dialect shows every entry. */
