@@ -79,6 +79,27 @@ describe(UpstreamRequests.name, () => {
     },
   );
 
+  it.each([
+    ['before the next was sent', true],
+    ['after it', false],
+  ])(
+    'should tell nothing of an earlier attempt that was dropped and closed %s',
+    async (_, first) => {
+      const { requests, closings } = follow();
+      const given = requests.sending('POST', URL_UPSTREAM);
+      given.dropped();
+      jest.advanceTimersByTime(5);
+      if (first) given.closed();
+      const call = requests.sending('POST', URL_UPSTREAM);
+      if (!first) given.closed();
+      call.dropped();
+      requests.end('cancelled');
+      jest.advanceTimersByTime(30);
+      call.closed();
+      expect(await closings()).toEqual({ count: 1, seconds: 0.03 });
+    },
+  );
+
   it('should tell how long every request took and how it ended', async () => {
     const { requests, calls } = follow();
     const send = (end: (call: UpstreamCall) => void) => {

@@ -16,8 +16,10 @@ export interface UpstreamRequestsOptions {
 /** One run's requests upstream, with a metric and a span each. */
 export class UpstreamRequests implements UpstreamObserver {
   private sent = 0;
+  /** No cancel closes one before it: that was given up, or has failed. */
+  private last?: UpstreamCall;
   private status?: RunRecord['status'];
-  /** How long the last connection took to close that was told to, in milliseconds. */
+  /** How long the last one's connection took to close, if it was told to, in milliseconds. */
   private closeMs?: number;
 
   constructor(readonly options: UpstreamRequestsOptions) {}
@@ -33,6 +35,8 @@ export class UpstreamRequests implements UpstreamObserver {
     const span = tracing.start(() => startOfSpan(method, url, resends, trace));
     this.sent += 1;
     const call = new Call(this, method, url.hostname, span);
+    this.last = call;
+    this.closeMs = undefined;
     open.set(call, this);
     return call;
   }
@@ -40,13 +44,20 @@ export class UpstreamRequests implements UpstreamObserver {
   /** The run is over. */
   end(status: RunRecord['status']) {
     this.status = status;
-    if (this.closeMs !== undefined) this.closed(this.closeMs);
+    this.observe();
   }
 
   /** A connection that was told to close has done so. */
-  closed(ms: number) {
+  closed(call: UpstreamCall, ms: number) {
+    if (call !== this.last) return;
     this.closeMs = ms;
-    if (this.status === 'cancelled') this.options.metrics.cancelSeconds.observe(ms / 1000);
+    this.observe();
+  }
+
+  private observe() {
+    const { closeMs, status, options } = this;
+    if (closeMs === undefined || status !== 'cancelled') return;
+    options.metrics.cancelSeconds.observe(closeMs / 1000);
   }
 }
 
@@ -79,7 +90,7 @@ class Call implements UpstreamCall {
     open.delete(this);
     const now = performance.now();
     const isDropped = droppedAt !== undefined;
-    if (isDropped) requests.closed(now - droppedAt);
+    if (isDropped) requests.closed(this, now - droppedAt);
     const error = isRefusal(status) ? String(status) : isDropped ? undefined : failure;
     const labels = {
       http_request_method: this.method,
