@@ -75,6 +75,23 @@ describe(MemoryRunStore.name, () => {
     expect(await keepsAfter(2_000)).toEqual([false, false]);
   });
 
+  it('should forget an ended run in its time, also when the clock is set', async () => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask'] });
+    const days = 86_400_000;
+    for (const leap of [-30 * days, 30 * days]) {
+      const store = new MemoryRunStore(STORE);
+      const [first, second] = [addRun(store), addRun(store)];
+      await first.fail(new ChatError('internal', 'It failed.'));
+      jest.setSystemTime(Date.now() + leap);
+      await second.fail(new ChatError('internal', 'It failed.'));
+
+      await jest.advanceTimersByTimeAsync(59_000);
+      expect([first, second].map(({ id }) => store.keeps(id))).toEqual([true, true]);
+      await jest.advanceTimersByTimeAsync(2_000);
+      expect([first, second].map(({ id }) => store.keeps(id))).toEqual([false, false]);
+    }
+  });
+
   it('should tell whoever links a chat what it showed before', async () => {
     const store = new MemoryRunStore(STORE);
     const [first, second] = [addRun(store), addRun(store)];

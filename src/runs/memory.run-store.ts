@@ -20,7 +20,7 @@ export class MemoryRunStore implements RunStore {
 
   private readonly runs = new Map<string, Run>();
   private readonly active = new Map<string, LocalRun>();
-  /** Ended runs, the oldest first, with the time at which they are forgotten. */
+  /** Ended runs, the oldest first, with the time by `performance.now()` at which they are forgotten. */
   private readonly ended = new Map<string, number>();
   private readonly claims = new Map<string, Claim>();
   /** The keys that each run holds. */
@@ -103,7 +103,7 @@ export class MemoryRunStore implements RunStore {
     this.active.delete(run.id);
     if (!this.runs.has(run.id)) return;
     this.runs.set(run.id, ended(run, run.log));
-    this.ended.set(run.id, Date.now() + this.retention.retentionMs);
+    this.ended.set(run.id, performance.now() + this.retention.retentionMs);
     this.kept.set(run.id, run.size);
     this.keptSize += run.size;
     for (const id of this.kept.keys()) {
@@ -116,7 +116,7 @@ export class MemoryRunStore implements RunStore {
 
   /** Forgets what has been retained long enough, now and whenever the next one is due. */
   private sweep() {
-    const now = Date.now();
+    const now = performance.now();
     for (const [id, due] of this.ended) {
       if (due > now && this.ended.size <= MAX_ENDED) {
         this.sweeping ??= setTimeout(() => {
