@@ -18,7 +18,7 @@ const GENERATE = new SchemaPipe(ollamaGenerateSchema);
 @Injectable()
 export class OllamaService {
   constructor(
-    private readonly runs: ChatService,
+    private readonly chatService: ChatService,
     private readonly models: OllamaModels,
   ) {}
 
@@ -47,7 +47,7 @@ export class OllamaService {
       response.json(toAnswer(route, asked.model ?? '', new Date().toISOString(), {}, end));
       return;
     }
-    const viewer = await this.runs.start({ ...request, model }, response);
+    const viewer = await this.chatService.start({ ...request, model }, response);
     if (asked.stream === false) {
       return writeWhole(viewer, response, (run) => wholeAnswer(run, options));
     }
