@@ -463,6 +463,23 @@ describe(LocalRun, () => {
       await stopped;
       expect(typesOf(run)).toEqual(['start', 'message', 'cancelled']);
     });
+
+    it('should not be waited for to tell how the run ends, but to tell when', async () => {
+      let settle: (usage: Usage) => void = () => undefined;
+      estimateUsage.mockReturnValue(new Promise((resolve) => (settle = resolve)));
+      const run = start();
+      view(run);
+      script.say('Hi');
+      script.fail(new ChatError('provider_unavailable', 'reset'));
+      const end = { status: 'failed', error: { code: 'provider_unavailable' } };
+      expect(run.state).toMatchObject({ ...end, usage: null, ended_at: null });
+      await pass(1_000);
+
+      settle(ESTIMATE);
+      await pass(0);
+      const ended_at = new Date().toISOString();
+      expect(run.state).toMatchObject({ ...end, usage: ESTIMATE, ended_at });
+    });
   });
 
   describe('after the last finish reason', () => {

@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import { concat, lastValueFrom, Observable, Subscription, type Subscriber } from 'rxjs';
+import { concat, lastValueFrom, Observable, Subject, Subscription, type Subscriber } from 'rxjs';
 import type { Caller } from '../access/caller.js';
 import { ChatError, toChatError, truncated } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
@@ -49,8 +49,6 @@ export interface LocalRunOptions {
   maxLength: number;
   /** Counts the tokens of a run whose provider did not; gets the text that was generated. */
   estimateUsage: (generated: string) => Promise<Usage>;
-  /** Hears that nothing is generated any more, where the tokens are yet to be counted. */
-  onStop?: () => void;
   /** Hears of the run's end, once. */
   onEnd?: (record: RunRecord) => void;
 }
@@ -63,6 +61,8 @@ export class LocalRun implements Run {
   readonly id = createRunId();
   readonly log: RunLog;
   readonly activity: Observable<Draft>;
+  /** Emits when nothing is generated any more, where the tokens are yet to be counted. */
+  readonly stopped = new Subject<void>();
   readonly isKept = true;
   /** Characters of output so far. */
   size = 0;
@@ -70,6 +70,8 @@ export class LocalRun implements Run {
   /** Open until it is known how the run ends: with it goes the request upstream. */
   private readonly generating = new Subscription();
   private readonly transcriber: Transcriber;
+  /** How the run ends, from when that is known: its tokens may have yet to be counted. */
+  private verdict?: Terminal;
   private leaving?: NodeJS.Timeout;
   private ending?: NodeJS.Timeout;
   private viewers = 0;
@@ -119,16 +121,16 @@ export class LocalRun implements Run {
   }
 
   get state(): RunState {
-    const { terminal } = this.log;
+    const { verdict } = this;
     return {
       id: this.id,
       object: 'run',
       status: this.status,
       model: this.model,
       target: this.options.generation.target,
-      finish_reason: terminal?.type === 'done' ? terminal.data.finish_reason : null,
-      usage: terminal?.data.usage ?? this.transcriber.usage,
-      error: terminal?.type === 'error' ? errorOf(terminal.data) : null,
+      finish_reason: verdict?.type === 'done' ? verdict.data.finish_reason : null,
+      usage: verdict?.data.usage ?? this.transcriber.usage,
+      error: verdict?.type === 'error' ? errorOf(verdict.data) : null,
       created_at: new Date(this.createdAt).toISOString(),
       started_at: isoOf(this.startedAt),
       first_token_at: isoOf(this.firstTokenAt),
@@ -177,8 +179,7 @@ export class LocalRun implements Run {
   }
 
   private get status(): RunStatus {
-    const { terminal } = this.log;
-    if (terminal) return STATUS[terminal.type];
+    if (this.verdict) return STATUS[this.verdict.type];
     return this.startedAt ? 'running' : 'queued';
   }
 
@@ -244,7 +245,8 @@ export class LocalRun implements Run {
 
   /** Ends the run, if nothing did before, with its tokens counted: by the provider, else here. */
   private conclude(terminal: Terminal) {
-    if (this.generating.closed) return;
+    if (this.verdict) return;
+    this.verdict = terminal;
     this.generating.unsubscribe();
     // A request that was refused used nothing.
     const isRefused = terminal.type === 'error' && this.firstTokenAt === undefined;
@@ -252,7 +254,7 @@ export class LocalRun implements Run {
       this.close(terminal);
       return;
     }
-    this.options.onStop?.();
+    this.stopped.next();
     void this.usage()
       .catch(() => null)
       .then((usage) => {

@@ -22,6 +22,7 @@ const USAGE = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
 /** A run that says what it is told to. */
 class ToldRun extends LocalRun {
   private readonly told: Subject<Frame>;
+  private counting?: Promise<void>;
 
   constructor(owner = 'alice', choices = 1) {
     const told = new Subject<Frame>();
@@ -33,9 +34,19 @@ class ToldRun extends LocalRun {
       graceMs: Infinity,
       commitAfterMs: 10_000,
       maxLength: 1_000_000,
-      estimateUsage: () => Promise.resolve({ ...USAGE, source: 'estimated' }),
+      estimateUsage: async () => {
+        await this.counting;
+        return { ...USAGE, source: 'estimated' };
+      },
     });
     this.told = told;
+  }
+
+  /** Holds the counting of its tokens up. @returns what lets it go on */
+  holdCount(): () => void {
+    let release = () => {};
+    this.counting = new Promise((resolve) => (release = resolve));
+    return release;
   }
 
   say(content: string) {
@@ -177,6 +188,26 @@ function contract(stores: () => { store: RunStore; peer: RunStore }) {
       error: { status: 429, retryAfterMs: 7_000, retryable: true, body: upstream },
     });
     expect(terminal?.type === 'error' && terminal.error).toBeInstanceOf(ChatError);
+  });
+
+  it('should tell how a run ends while its tokens are counted', async () => {
+    const run = started();
+    run.say('one');
+    await onPeer(run);
+    const count = run.holdCount();
+    const stopped = run.cancel();
+
+    try {
+      await eventually(async () => {
+        const { state } = (await peer.find(run.id))!;
+        expect(state).toMatchObject({ status: 'cancelled', ended_at: null });
+      }, RENEW_MS / 2);
+      expect(store.live()).toContain(run);
+    } finally {
+      count();
+    }
+    await stopped;
+    expect((await ended(run)).state).toEqual(run.state);
   });
 
   it('should stop a run for whoever found it, as often as they like', async () => {

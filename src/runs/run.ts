@@ -5,7 +5,10 @@ import type { RunLog } from './run-log.js';
 export const RUN_STATUSES = ['queued', 'running', 'completed', 'failed', 'cancelled'] as const;
 export type RunStatus = (typeof RUN_STATUSES)[number];
 
-/** What `GET /v1/runs/:id` tells of a run; times in ISO 8601. */
+/**
+ * What `GET /v1/runs/:id` tells of a run; times in ISO 8601. How it ends is told as soon as that is known;
+ * `ended_at`, and with it the usage, when its tokens are counted.
+ */
 export interface RunState {
   id: string;
   object: 'run';

@@ -27,7 +27,11 @@ export class RunsController {
   }
 
   @Get(':id')
-  @ApiOperation({ summary: "A run's state" })
+  @ApiOperation({
+    summary: "A run's state",
+    description:
+      'How it ends is told at once; `ended_at`, and with it the usage, when its tokens are counted.',
+  })
   async get(@Param('id') id: string, @FromCaller() { owner }: Caller): Promise<RunState> {
     return (await this.runs.get(id, owner)).state;
   }

@@ -133,13 +133,13 @@ export class RunsService {
       commitAfterMs: this.config.COMMIT_AFTER_MS,
       maxLength: this.config.MAX_RUN_BYTES,
       estimateUsage: (generated) => this.usage.estimate(request, generated),
-      onStop: () => admission?.stop(),
       onEnd: (record) => {
         admission?.leave(record.total_tokens);
         follower.ended(record, run.log.entries);
         this.records.next(record);
       },
     });
+    run.stopped.subscribe(() => admission?.stop());
     return run;
   }
 

@@ -4,6 +4,7 @@ import { ChatError } from '../../src/errors/chat-error.js';
 import { DrainService } from '../../src/runs/drain.service.js';
 import { RUN_STORE, type RunStore } from '../../src/runs/run-store.js';
 import type { Run } from '../../src/runs/run.js';
+import { UsageEstimator } from '../../src/runs/usage-estimator.js';
 import { eventually } from '../support/eventually.js';
 import { open, type HttpCall } from '../support/http.js';
 import {
@@ -13,7 +14,9 @@ import {
   eventsOf,
   runIdOf,
   settled,
+  stateWhen,
   textOfEvents,
+  type State,
 } from '../support/runs.js';
 import { describeStores, type Cluster } from '../support/stores.js';
 import { TEXT, startUpstream, textOf, type Upstream } from '../support/upstream/index.js';
@@ -306,6 +309,43 @@ describeStores('idempotency', (store) => {
       const again = send(cluster.there, key, { model });
       expect(await finished(again)).not.toBe(id);
       expect(upstream.requests).toHaveLength(2);
+    });
+
+    it('it was stopped, also while its tokens are counted', async () => {
+      const key = newKey();
+      const model = 'stall_times-1';
+      const usage = cluster.here.app.get(UsageEstimator);
+      const estimate = usage.estimate.bind(usage);
+      let count = () => {};
+      const counting = new Promise<void>((resolve) => (count = resolve));
+      const counts = jest.spyOn(usage, 'estimate').mockImplementation(async (...asked) => {
+        await counting;
+        return estimate(...asked);
+      });
+      try {
+        const first = send(cluster.here, key, { model });
+        await first.until('data: {"content"');
+        const id = await runIdOf(first);
+        const stopped = cancel(cluster.here.port, id, { authorization: 'Bearer key-ann' });
+        await (
+          await upstream.next()
+        ).closed;
+        const isStopped = ({ status }: State) => status === 'cancelled';
+        const ann = { authorization: 'Bearer key-ann' };
+        const { ended_at } = await stateWhen(isStopped, cluster.there.port, id, ann);
+        expect(ended_at).toBeNull();
+
+        const again = send(cluster.there, key, { model });
+        expect(await again.ended).toBe('complete');
+        expect(textOfEvents(eventsOf(again))).toBe(TEXT);
+        count();
+        expect((await stopped).body).toMatchObject({ id, usage: { source: 'estimated' } });
+        await first.ended;
+        expect(eventsOf(first).at(-1)!.event).toBe('cancelled');
+      } finally {
+        counts.mockRestore();
+        count();
+      }
     });
 
     it('everybody left', async () => {

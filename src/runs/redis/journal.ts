@@ -67,6 +67,8 @@ export class Journal {
     const journaled: Journaled = { run, introduced, written: 0, isWriting: false, names };
     this.journaled.set(run.id, journaled);
     run.log.subscribe({ next: () => this.gather(journaled) });
+    // Who comes back with its key, or to its chat, is not to wait until the tokens are counted.
+    run.stopped.subscribe(() => void this.write(journaled, true));
   }
 
   /** Resolves when Redis knows of the run; rejects when it could not be told. */

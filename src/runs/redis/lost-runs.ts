@@ -64,6 +64,7 @@ export class LostRuns {
     const state: RunState = {
       ...before,
       status: 'failed',
+      finish_reason: null,
       error: { code, message, retryable },
       ended_at: new Date().toISOString(),
     };
