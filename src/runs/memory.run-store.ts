@@ -52,8 +52,15 @@ export class MemoryRunStore implements RunStore {
     return Promise.resolve(wanted.slice(0, limit));
   }
 
-  remove({ id }: Run): Promise<void> {
-    this.forget(id);
+  remove({ id }: Pick<Run, 'id'>): Promise<void> {
+    this.runs.delete(id);
+    this.active.delete(id);
+    this.ended.delete(id);
+    this.drop(id);
+    const key = this.keys.get(id);
+    this.keys.delete(id);
+    if (key !== undefined && this.claims.get(key)?.runId === id) this.claims.delete(key);
+    this.unlink(id);
     return Promise.resolve();
   }
 
@@ -125,19 +132,8 @@ export class MemoryRunStore implements RunStore {
         }, due - now).unref();
         return;
       }
-      this.forget(id);
+      void this.remove({ id });
     }
-  }
-
-  forget(id: string) {
-    this.runs.delete(id);
-    this.active.delete(id);
-    this.ended.delete(id);
-    this.drop(id);
-    const key = this.keys.get(id);
-    this.keys.delete(id);
-    if (key !== undefined && this.claims.get(key)?.runId === id) this.claims.delete(key);
-    this.unlink(id);
   }
 
   private unlink(runId: string) {

@@ -404,6 +404,38 @@ describeRedis(RedisRunStore.name, () => {
     expect(run.state.status).toBe('completed');
   });
 
+  it('should stop and forget a run that lives though it was taken for lost, for whoever removes it', async () => {
+    const redis = await connect();
+    const held = new RedisRunStore(redis, { ...RETENTION, retentionMs: 30_000 });
+    opened.push(held);
+    const run = new ToldRun();
+    held.add(run);
+    run.activity.subscribe();
+    await eventually(async () => expect(await peer.find(run.id)).toBeDefined());
+    const cut = jest.spyOn(redis, 'commands', 'get').mockImplementation(() => {
+      throw storeUnavailable();
+    });
+    await eventually(async () => {
+      expect((await peer.find(run.id))?.state.error?.code).toBe('run_lost');
+    }, 10_000);
+    const count = run.holdCount();
+    const lost = (await peer.find(run.id))!;
+    await lost.cancel();
+    await peer.remove(lost);
+
+    await eventually(() => expect(run.state.status).toBe('cancelled'));
+    cut.mockRestore();
+    expect(held.live()).toEqual([run]);
+    count();
+    await eventually(async () => expect(await held.find(run.id)).toBeUndefined());
+    expect(held.live()).toEqual([]);
+    await sleep(2 * RENEW_MS);
+    expect(await peer.find(run.id)).toBeUndefined();
+    expect(await peer.list('alice', ALL)).not.toContainEqual(
+      expect.objectContaining({ id: run.id }),
+    );
+  });
+
   it('should show at once what came before Redis knew that a run is followed', async () => {
     const redis = new RedisConnection(server.url, 'test:');
     await redis.onModuleInit();

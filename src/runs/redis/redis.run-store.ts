@@ -231,8 +231,16 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
   private grant(wish: Wish) {
     const run = this.local.liveRun(wish.runId);
     if (wish.kind === 'leave') this.viewers.leave(wish.runId, wish.from);
-    else if (wish.kind === 'forget') this.local.forget(wish.runId);
+    else if (wish.kind === 'forget') void this.forget(wish.runId);
     else if (run && wish.kind === 'view') this.viewers.hold(run, wish.from);
     else if (run) void run.cancel();
+  }
+
+  /** Forgets a run of this instance, which goes on if others took it for lost and so did not stop it. */
+  private async forget(runId: string) {
+    // First, or its renewal would introduce it again.
+    this.journal.remove(runId);
+    await this.local.liveRun(runId)?.cancel();
+    await this.local.remove({ id: runId });
   }
 }
