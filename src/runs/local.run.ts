@@ -8,7 +8,6 @@ import { createRunId } from './run-id.js';
 import { RunLog } from './run-log.js';
 import { tokensOf, type RunRecord } from './run-record.js';
 import type { Run, RunState, RunStatus } from './run.js';
-import { toJson } from './to-json.js';
 import { Transcriber } from './transcriber.js';
 
 /** After its last finish reason upstream gets this long for the usage and the end of its stream. */
@@ -215,7 +214,7 @@ export class LocalRun implements Run {
   /** @throws {ChatError} when the output is too long, or can't be an answer's */
   private record(frame: Frame) {
     const { maxLength } = this.options;
-    this.size += (frame.json ?? toJson(frame.chunk)).length;
+    this.size += (frame.json ?? JSON.stringify(frame.chunk)).length;
     if (this.size > maxLength) {
       const message = `The answer is longer than ${maxLength} characters.`;
       throw new ChatError('provider_error', message, { retryable: false });

@@ -34,6 +34,10 @@ describe(isStandard, () => {
 });
 
 describe(toStandard, () => {
+  it('should take an empty list, as PHP writes an object, for no delta', () => {
+    expect(deltaOf([])).toEqual({});
+  });
+
   it("should read the parts of Mistral's content", () => {
     expect(
       deltaOf({

@@ -5,7 +5,6 @@ import {
   type ToolCallPiece,
   type UpstreamChoice,
 } from '../providers/chunk.js';
-import { toJson } from './to-json.js';
 
 type OpenAIChoice = ChatCompletionChunk.Choice;
 type FinishReason = NonNullable<OpenAIChoice['finish_reason']>;
@@ -54,6 +53,7 @@ export function isStandard(choice: UpstreamChoice): choice is Choice {
   return (
     Number.isInteger(index) &&
     delta != null &&
+    !Array.isArray(delta) &&
     isStandardDelta(delta) &&
     (finish_reason === null || STANDARD_REASONS.has(finish_reason)) &&
     (logprobs == null || (logprobs.content !== undefined && logprobs.refusal !== undefined))
@@ -68,7 +68,7 @@ export function toStandard(choice: UpstreamChoice): Choice {
   const { index, delta, logprobs, finish_reason, ...rest } = choice;
   return {
     index: Number.isInteger(index) ? index! : 0,
-    delta: standardDelta(delta ?? {}),
+    delta: standardDelta(Array.isArray(delta) ? {} : (delta ?? {})),
     ...(logprobs !== undefined && { logprobs: logprobs && standardLogprobs(logprobs) }),
     finish_reason: finish_reason ? standardReason(finish_reason) : null,
     ...rest,
@@ -141,7 +141,7 @@ function standardCall({ index, id, type, function: called, ...rest }: ToolCallPi
 function standardFunction({ name, arguments: json }: NonNullable<ToolCallPiece['function']>) {
   return {
     ...(typeof name === 'string' && { name }),
-    ...(json != null && { arguments: typeof json === 'string' ? json : toJson(json) }),
+    ...(json != null && { arguments: typeof json === 'string' ? json : JSON.stringify(json) }),
   };
 }
 

@@ -8,7 +8,6 @@ import { CallIndexes } from './call-indexes.js';
 import { TextEntry, type Draft, type Terminal, type Usage } from './entry.js';
 import { isCount } from './run-record.js';
 import { isStandard, toStandard, type Choice } from './standard-choice.js';
-import { toJson } from './to-json.js';
 
 type ToolCall = ChatCompletionChunk.Choice.Delta.ToolCall;
 
@@ -59,8 +58,7 @@ export class Transcriber {
   /**
    * @returns the events that the frame amounts to, in order; none while it has no content
    * @throws {ChatError} `provider_error` when a finish reason says that the answer failed,
-   *   `provider_malformed` when a chunk can't be written as JSON again, or has an answer that nobody
-   *   asked for
+   *   `provider_malformed` when a chunk has an answer that nobody asked for
    */
   add(frame: Frame): Draft[] {
     const { text, padding = '', template } = frame;
@@ -71,11 +69,7 @@ export class Transcriber {
   }
 
   private addChunk({ chunk, json, template }: Frame): Draft[] {
-    if (chunk.usage && hasCounts(chunk.usage)) {
-      // The run's end is made of it, whichever that is.
-      toJson(chunk);
-      this.lastWithUsage = chunk;
-    }
+    if (chunk.usage && hasCounts(chunk.usage)) this.lastWithUsage = chunk;
     const { choices: given } = chunk;
     if (!Array.isArray(given) || given.length === 0) {
       if (!chunk.usage) this.extras = { ...this.extras, ...standardFields(chunk) };
@@ -88,16 +82,16 @@ export class Transcriber {
     const finishing = this.finishing(choices);
     const together = events.length > 0 ? NONE : finishing;
     if (choices === given && this.isClean(chunk, choices, together)) {
-      this.send(json ?? toJson(chunk), events);
+      this.send(json ?? JSON.stringify(chunk), events);
       const isText = events.length === 1 && events[0]!.type === 'message';
       // One more like it would repeat its role.
       const hasRole = choices.some(({ delta }) => delta.role);
       if (isText && !hasRole) this.plain = template?.chunk ?? chunk;
     } else {
       const clean = this.clean(chunk, choices, together);
-      this.send(toJson(clean), events);
+      this.send(JSON.stringify(clean), events);
       if (finishing.length > together.length) {
-        this.send(toJson({ ...clean, choices: finishing.map(finishOnly) }), []);
+        this.send(JSON.stringify({ ...clean, choices: finishing.map(finishOnly) }), []);
       }
     }
     return events;
@@ -253,10 +247,7 @@ function addEvents({ delta }: Choice, events: Draft[]) {
   if (delta.function_call) events.push(toolCall({ index: 0, function: delta.function_call }));
   if (events.length > before) return;
   const data = otherContent(delta);
-  if (!data) return;
-  // It is anything: whether it can be written is found out before a viewer is to write it.
-  toJson(data);
-  events.push({ type: 'delta', data });
+  if (data) events.push({ type: 'delta', data });
 }
 
 function countReasons(choices: readonly Choice[]): number {

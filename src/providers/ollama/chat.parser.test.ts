@@ -157,4 +157,13 @@ describe(chatParser.name, () => {
       });
     },
   );
+
+  it('refuses arguments that are nested too deeply to be written', () => {
+    const deep = '['.repeat(20_000) + ']'.repeat(20_000);
+    const call = `{"function":{"name":"f","arguments":{"a":${deep}}}}`;
+    expect(parse(`{"message":{"tool_calls":[${call}]}}`).error).toMatchObject({
+      code: 'provider_malformed',
+      message: 'The provider sent a chunk nested too deeply.',
+    });
+  });
 });

@@ -7,6 +7,7 @@ import type { Frame } from '../chat-provider.js';
 import type { Delta } from '../chunk.js';
 import type { LineParser } from '../http/stream-lines.js';
 import { parseJson, reported } from '../http/upstream-error.js';
+import { expectShallow } from '../nesting.js';
 
 const toolCall = z.object({
   id: z.string().nullish(),
@@ -79,7 +80,9 @@ export function chatParser(model: string, subscriber: Subscriber<Frame>): LinePa
 }
 
 function parseLine(text: string): ChatLine {
-  const line = chatLine.safeParse(parseJson(text));
+  const json = parseJson(text);
+  expectShallow(json, text);
+  const line = chatLine.safeParse(json);
   if (!line.success) {
     // Not what is wrong with it: that could quote a piece of somebody's answer.
     throw new ChatError('provider_malformed', 'The provider sent a line that is no chat answer.');

@@ -10,11 +10,15 @@ const MAX_LENGTH = 200;
 
 /** Parses lines until one ends or fails the stream. */
 function parse(...lines: string[]) {
+  return parseUpTo(MAX_LENGTH, ...lines);
+}
+
+function parseUpTo(maxLength: number, ...lines: string[]) {
   const frames: Frame[] = [];
   let ended = false;
   let error: ChatError | undefined;
   new Observable<Frame>((subscriber) => {
-    const parser = chunkParser(subscriber, MAX_LENGTH, 'sk-123456789');
+    const parser = chunkParser(subscriber, maxLength, 'sk-123456789');
     ended = lines.some((line) => parser(line));
   }).subscribe({
     next: (frame) => frames.push(frame),
@@ -66,8 +70,28 @@ describe(chunkParser.name, () => {
     '{"choices":[{"delta":"text"}]}',
     '{"choices":[{"delta":{"tool_calls":{}}}]}',
     '{"choices":[{"delta":{"tool_calls":[null]}}]}',
+    '{"choices":[[]]}',
+    '{"choices":[{"delta":["text"]}]}',
   ])('refuses %s, of which nothing could be made', (data) => {
     expect(parse(`data: ${data}`, '').error).toMatchObject({ code: 'provider_malformed' });
+  });
+
+  it.each([
+    (deep: string) => `{"choices":[{"delta":{"content":"a"}}],"x":${deep}}`,
+    (deep: string) => `{"choices":[{"delta":{"audio":${deep}}}]}`,
+    (deep: string) => `{"choices":[{"delta":{"content":[{"thinking":${deep}}]}}]}`,
+    (deep: string) => `{"choices":[{"delta":{"function_call":{"arguments":${deep}}}}]}`,
+    (deep: string) => `{"choices":[],"usage":{"prompt_tokens":1,"details":${deep}}}`,
+  ])('refuses what is nested too deeply to be gone through: %s', (json) => {
+    const nested = (levels: number) => json('['.repeat(levels) + ']'.repeat(levels));
+    const read = (levels: number) => parseUpTo(100_000, `data: ${nested(levels)}`, '');
+    for (const levels of [300, 6_000, 20_000]) {
+      expect(read(levels).error).toMatchObject({
+        code: 'provider_malformed',
+        message: 'The provider sent a chunk nested too deeply.',
+      });
+    }
+    expect(read(200).error?.message ?? '').not.toMatch(/deeply/);
   });
 
   it('throws an error in the stream as provider_error, in the words of upstream', () => {

@@ -4,6 +4,7 @@ import type { Frame } from '../chat-provider.js';
 import type { Delta, UpstreamChunk } from '../chunk.js';
 import type { LineParser } from '../http/stream-lines.js';
 import { reported } from '../http/upstream-error.js';
+import { expectShallow } from '../nesting.js';
 import { ChunkTemplate } from './chunk.template.js';
 
 /** After so many chunks in a row that were unlike the one before, no template is made of them. */
@@ -63,6 +64,7 @@ export function chunkParser(
 
 function parseChunk(json: string, key?: string | null): UpstreamChunk {
   const chunk = parseObject(json);
+  expectShallow(chunk, json);
   // It may be the whole of it, as in refusals.
   const isFlatError = chunk.object === 'error' && chunk.choices == null;
   if (chunk.error || isFlatError) throw reported(json, key);
@@ -73,7 +75,7 @@ function parseChunk(json: string, key?: string | null): UpstreamChunk {
 /** Whether what the run reads of a chunk is what it takes it for; the rest is the client's. */
 function hasShape({ choices }: UpstreamChunk): boolean {
   return isListOf(choices, ({ delta }) => {
-    if (delta == null) return true;
+    if (delta == null || isEmptyList(delta)) return true;
     return (
       isObject(delta) &&
       areParts(delta.content) &&
@@ -94,13 +96,18 @@ function isListOf<T extends object>(list: T[] | null | undefined, suits: (item: 
 }
 
 function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** What PHP writes for an object without fields. */
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
 }
 
 function parseObject(json: string): Parsed {
   try {
     const value = JSON.parse(json) as Parsed | null;
-    if (isObject(value) && !Array.isArray(value)) return value;
+    if (isObject(value)) return value;
   } catch {
     // Told below, without the text: it is a piece of somebody's answer.
   }
