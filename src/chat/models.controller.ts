@@ -24,7 +24,7 @@ export class ModelsController {
   }
 
   @Get('*id')
-  @ApiOperation({ summary: 'A model; its slashes may be raw or encoded' })
+  @ApiOperation({ summary: 'A model, listed or not; its slashes may be raw or encoded' })
   @ApiParam({ name: 'id', type: String })
   @ApiVersion()
   get(@Param('id') path: string | string[], @Req() request: Request) {

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Request } from 'express';
 import { callerOf } from '../access/caller.js';
+import { mayAsk } from '../access/may-ask.js';
 import { ChatError } from '../errors/chat-error.js';
 import { AllowedModels } from './allowed-models.service.js';
 import { RouterService } from '../routing/router.service.js';
@@ -24,9 +25,16 @@ export class ModelsService {
     return { data: ids.map(anthropicModel), has_more: false, ...ends };
   }
 
-  /** @throws {ChatError} `model_not_found` */
+  /**
+   * Any that the caller's chats can be sent to a provider for, listed or not.
+   * @throws {ChatError} `model_not_found`
+   */
   get(id: string, request: Request) {
-    if (!this.models.list(callerOf(request)).includes(id)) {
+    const { targets } = this.router.resolve(id);
+    const isServed = targets.some(
+      ({ provider, model }) => !provider.closed || provider.models.includes(model),
+    );
+    if (!isServed || !mayAsk(callerOf(request), id)) {
       throw new ChatError('model_not_found', `There is no model named ${JSON.stringify(id)}.`);
     }
     return isOfAnthropic(request) ? anthropicModel(id) : this.openaiModel(id);

@@ -263,6 +263,11 @@ await describeLines(['openai'], openai, (sdk) => {
       for (const id of ids) {
         expect(await client.models.retrieve(id)).toMatchObject({ id, object: 'model' });
       }
+      // Nobody lists it, and the default provider is asked for it.
+      expect(await client.models.retrieve('gpt-4o-mini')).toMatchObject({
+        id: 'gpt-4o-mini',
+        owned_by: 'openai',
+      });
       const raw = await fetch(`${server.url}/v1/models/demo/echo`);
       expect(await raw.json()).toMatchObject({ id: 'demo/echo' });
       const unknown = client.models.retrieve('demo/nothing');

@@ -233,6 +233,7 @@ describe('the list of models', () => {
     expect(data.slice(0, ids.length).map(({ id }) => id)).toEqual(ids);
     expect(data.find(({ id }) => id === 'fast')?.owned_by).toBe('two');
     expect(await get('/v1/models/fast')).toMatchObject({ id: 'fast', object: 'model' });
+    expect(await get('/v1/models/x-1')).toMatchObject({ id: 'x-1', owned_by: 'two' });
   });
 
   it("has them in Anthropic's form", async () => {

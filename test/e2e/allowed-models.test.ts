@@ -178,9 +178,11 @@ describe('the models that are listed', () => {
     expect(tags.body.models.map(({ name }) => name)).toEqual(names);
   });
 
-  it('are the only ones that are told of', async () => {
+  it('are, with those of other names that it may ask for, the only ones that are told of', async () => {
     expect((await get('some', '/v1/models/fast')).status).toBe(200);
     const hidden = await get<Failure>('some', '/v1/models/hidden');
     expect([hidden.status, hidden.body.error.code]).toEqual([404, 'model_not_found']);
+    expect((await get('some', '/v1/models/gpt-4o')).status).toBe(200);
+    expect((await get('some', '/v1/models/mygpt-4o')).status).toBe(404);
   });
 });
