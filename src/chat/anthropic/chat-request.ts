@@ -32,7 +32,7 @@ export function toChatRequest(request: MessagesRequest): ChatRequestBody {
     response_format: responseFormatOf(request),
     user: userOf(request),
     // Ollama's models think unless they are told not to; others are not asked to.
-    ...(request.thinking?.type === 'disabled' && { [EXTENSIONS]: { think: false } }),
+    [EXTENSIONS]: request.thinking?.type === 'disabled' ? { think: false } : {},
   };
 }
 

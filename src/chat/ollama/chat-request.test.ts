@@ -24,6 +24,7 @@ describe(ofChat.name, () => {
   it('says nothing for what ollama-python sends for nothing', () => {
     const body = { messages: [], tools: [], format: '', options: null, think: null };
     expect(onTheWire(body)).toEqual({ messages: [] });
+    expect(onTheWire({ options: { stop: [] } })).toEqual({ messages: [] });
   });
 
   it("turns options into OpenAI's parameters, and leaves out what is about running a model", () => {

@@ -54,7 +54,10 @@ export function toChatParameters(asked: Parameters): Record<PropertyKey, unknown
 function toSampling(options: NonNullable<Parameters['options']>): Record<string, unknown> {
   const parameters: Record<string, unknown> = {};
   for (const [option, parameter] of Object.entries(PARAMETERS)) {
-    if (options[option] != null) parameters[parameter] = options[option];
+    const value = options[option];
+    // Such as a `stop` at nothing, which OpenAI refuses.
+    const isEmpty = Array.isArray(value) && value.length === 0;
+    if (value != null && !isEmpty) parameters[parameter] = value;
   }
   // Ollama's negative numbers stand for no limit.
   const { num_predict } = options;

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { OpenAI } from 'openai';
 import { lastValueFrom } from 'rxjs';
 import { upstreamResponse } from '../../../test/support/upstream-response.js';
+import { EXTENSIONS, type ChatRequest } from '../chat-provider.js';
 import { HttpClient } from '../http/http-client.js';
 import { ChatCompletions, SDK_OPTIONS } from './chat-completions.js';
 
@@ -84,6 +85,46 @@ describe(ChatCompletions.name, () => {
       expect(body).toMatchObject({ max_tokens: 9, stream_options: { include_usage: true } });
       expect(body).not.toHaveProperty('max_completion_tokens');
     }
+  });
+
+  describe('top_k and min_p', () => {
+    const sampled = { messages: [], top_k: 40, min_p: 0.1 };
+    const translated = { ...sampled, [EXTENSIONS]: {} };
+    const ask = async (asked: ChatRequest) => {
+      const answer = lastValueFrom(sut.stream('text', asked, { connectMs: 5, observer }));
+      return answer.catch((error: unknown) => (error as Error).message);
+    };
+    const sent = () =>
+      request.mock.calls.map(([, { body }]) => {
+        const { top_k, min_p } = JSON.parse(body!) as ChatRequest;
+        return { top_k, min_p };
+      });
+
+    it.each([
+      { message: 'Unrecognized request argument supplied: top_k' },
+      { message: "Unknown parameter: 'top_k'.", param: 'top_k', code: 'unknown_parameter' },
+      { message: JSON.stringify([{ type: 'extra_forbidden', loc: ['body', 'top_k'] }]) },
+      { message: "property 'top_k' is unsupported" },
+    ])('should be left out where they come from another API and %j', async (error) => {
+      request.mockResolvedValueOnce(refusal(error));
+      request.mockImplementation(() =>
+        Promise.resolve(upstreamResponse(200, '', { 'content-type': 'text/event-stream' })),
+      );
+      await ask(translated);
+      await ask(translated);
+      await ask(sampled);
+      const { top_k, min_p } = sampled;
+      expect(sent()).toEqual([{ top_k, min_p }, { min_p }, { min_p }, { top_k, min_p }]);
+    });
+
+    it.each([
+      ["a caller of OpenAI's API sent them", sampled, "Unknown parameter: 'top_k'."],
+      ['their value is wrong', translated, 'top_k must be at least 1.'],
+    ])('should stay where %s', async (_, asked, message) => {
+      request.mockResolvedValue(refusal({ message, param: 'top_k' }));
+      expect(await ask(asked)).toBe(message);
+      expect(sent()).toHaveLength(1);
+    });
   });
 
   it('should keep the token of a refused request out of its words, also when there is a new one', async () => {

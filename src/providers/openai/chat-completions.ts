@@ -1,7 +1,7 @@
 import type { OpenAI } from 'openai';
 import type { Observable, Subscription } from 'rxjs';
 import { cancelled } from '../../errors/chat-error.js';
-import type { ChatRequest, Frame, StreamOptions } from '../chat-provider.js';
+import { EXTENSIONS, type ChatRequest, type Frame, type StreamOptions } from '../chat-provider.js';
 import type { UpstreamResponse } from '../http/connection.js';
 import type { HttpClient, UpstreamRequest } from '../http/http-client.js';
 import { readRefusal } from '../http/read-body.js';
@@ -19,7 +19,8 @@ type Body = Record<string, unknown>;
 
 /**
  * Requests anew for servers that refuse a parameter: Azure's old versions know no `stream_options`,
- * and Mistral no `max_completion_tokens`, which is what Anthropic's clients always mean.
+ * Mistral no `max_completion_tokens`, which is what Anthropic's clients always mean, and OpenAI itself
+ * no `top_k` and `min_p`.
  */
 const REWORDED = {
   stream_options: (body: Body): Body => ({ ...body, stream_options: undefined }),
@@ -27,11 +28,19 @@ const REWORDED = {
     max_tokens,
     ...body,
   }),
+  top_k: (body: Body): Body => ({ ...body, top_k: undefined }),
+  min_p: (body: Body): Body => ({ ...body, min_p: undefined }),
 };
 
 type Refusable = keyof typeof REWORDED;
 
 const REFUSABLE = Object.keys(REWORDED) as Refusable[];
+
+/** What clients of other APIs may send to any service. A caller of OpenAI's is told of a refusal. */
+const FOREIGN: readonly Refusable[] = ['top_k', 'min_p'];
+
+/** How services say that they don't know these; to one that does, a value of theirs may be wrong. */
+const UNKNOWN = /unknown|unrecogni[sz]ed|unsupported|extra|not (supported|permitted|allowed)/i;
 
 /** What the requests for one model have in common. */
 interface Head {
@@ -94,7 +103,9 @@ export class ChatCompletions {
       stream: true,
       stream_options: { ...(asked as object | undefined), include_usage: true },
     };
-    for (const parameter of unasked) body = REWORDED[parameter](body);
+    const isTranslated = request[EXTENSIONS] !== undefined;
+    const refusable = REFUSABLE.filter((name) => isTranslated || !FOREIGN.includes(name));
+    for (const name of refusable) if (unasked.includes(name)) body = REWORDED[name](body);
     const response = await this.http.request(target, {
       method: 'POST',
       headers,
@@ -110,7 +121,12 @@ export class ChatCompletions {
     const said = refusalFields(text);
     // All of it where it has no words: some services have them deeper within.
     const words = said?.message === undefined ? text : `${said.param ?? ''} ${said.message}`;
-    const named = REFUSABLE.find((name) => body[name] !== undefined && words.includes(name));
+    const named = refusable.find(
+      (name) =>
+        body[name] !== undefined &&
+        words.includes(name) &&
+        (!FOREIGN.includes(name) || UNKNOWN.test(words)),
+    );
     if (named && (status === 400 || status === 422)) {
       const without = [...unasked, named];
       const stream = await this.open(head, request, options, without);
