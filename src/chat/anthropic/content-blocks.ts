@@ -1,4 +1,5 @@
 import { isWhole } from '../../runs/call-indexes.js';
+import { WholeCharacters } from '../dialects/half-character.js';
 import type { ToolCallDelta } from '../../runs/entry.js';
 import type { BlockDelta, ContentBlock, StreamEvent } from './message.js';
 
@@ -7,6 +8,7 @@ interface Call {
   index: number;
   /** The arguments so far. */
   json: string;
+  readonly characters: WholeCharacters;
 }
 
 type Prose = ContentBlock & { type: 'text' | 'thinking' };
@@ -21,15 +23,22 @@ export class ContentBlocks {
   private open?: Call | Pick<Prose, 'type'>;
   private readonly waiting = new Map<number, ToolCallDelta>();
   private waitingProse: (() => StreamEvent[])[] = [];
+  // Python can't encode half a character.
+  private readonly texts = new WholeCharacters();
+  private readonly thoughts = new WholeCharacters();
 
   /** @param callId names a call that its provider did not */
   constructor(private readonly callId: (index: number) => string) {}
 
-  text(text: string): StreamEvent[] {
+  text(piece: string): StreamEvent[] {
+    const text = this.texts.next(piece);
+    if (text === '') return [];
     return this.say({ type: 'text', text: '' }, { type: 'text_delta', text });
   }
 
-  thinking(thinking: string): StreamEvent[] {
+  thinking(piece: string): StreamEvent[] {
+    const thinking = this.thoughts.next(piece);
+    if (thinking === '') return [];
     const block = { type: 'thinking', thinking: '', signature: '' } as const;
     return this.say(block, { type: 'thinking_delta', thinking });
   }
@@ -101,13 +110,15 @@ export class ContentBlocks {
 
   private startCall({ index, id, name = '', arguments: json }: ToolCallDelta): StreamEvent[] {
     this.waiting.delete(index);
-    const call: Call = { type: 'tool_use', index, json: '' };
+    const characters = new WholeCharacters();
+    const call: Call = { type: 'tool_use', index, json: '', characters };
     const block = { type: 'tool_use' as const, id: id ?? this.callId(index), name, input: {} };
     return [this.start(block, call), ...this.argue(call, json)];
   }
 
-  private argue(call: Call, partial_json: string): StreamEvent[] {
-    call.json += partial_json;
+  private argue(call: Call, piece: string): StreamEvent[] {
+    call.json += piece;
+    const partial_json = call.characters.next(piece);
     return partial_json === '' ? [] : [this.delta({ type: 'input_json_delta', partial_json })];
   }
 

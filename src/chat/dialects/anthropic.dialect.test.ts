@@ -70,6 +70,32 @@ const THINKING = { type: 'thinking', thinking: '', signature: '' };
 const tool = (id: string, name: string) => ({ type: 'tool_use', id, name, input: {} });
 
 describe(anthropicDialect.name, () => {
+  it('keeps the half of a character back until its other half has come', () => {
+    const drafts = [
+      think('Hm\ud83d'),
+      think('\ude00'),
+      say('\ud83d'),
+      say('\ude00b'),
+      call(0, '{"x":"\ud83d', { id: 'a', name: 'f' }),
+      call(0, '\ude00"}'),
+      done(),
+    ];
+    expect(encoded(drafts)).toEqual([
+      opened(0, THINKING),
+      delta(0, { type: 'thinking_delta', thinking: 'Hm' }),
+      delta(0, { type: 'thinking_delta', thinking: '😀' }),
+      closed(0),
+      opened(1, TEXT),
+      text(1, '😀b'),
+      closed(1),
+      opened(2, tool('a', 'f')),
+      json(2, '{"x":"'),
+      json(2, '😀"}'),
+      closed(2),
+      ...ended('tool_use'),
+    ]);
+  });
+
   it('writes a text, byte for byte', () => {
     const run = runOf([start, say('Hello'), say(' 👋\n'), done()]);
     const encoder = anthropicDialect({ isResumable: false }).open(run);

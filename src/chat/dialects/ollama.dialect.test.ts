@@ -77,6 +77,17 @@ describe(ollamaDialect.name, () => {
     ]);
   });
 
+  it('keeps the half of a character back until its other half has come', () => {
+    const think = (content: string): Draft => ({ type: 'reasoning', data: { content } });
+    const drafts = [think('\ud83d'), say('a\ud83d'), think('\ude00'), say('\ude00b'), DONE];
+    const lines = encode(drafts).trim().split('\n').slice(0, -1);
+    expect(lines.map((line) => (JSON.parse(line) as { message: object }).message)).toEqual([
+      { role: 'assistant', content: 'a' },
+      { role: 'assistant', content: '', thinking: '😀' },
+      { role: 'assistant', content: '😀b' },
+    ]);
+  });
+
   it('writes what follows a prompt', () => {
     expect(encode([say('Hello'), DONE], { route: 'generate' })).toBe(
       `${LINE}"response":"Hello","done":false}\n` +

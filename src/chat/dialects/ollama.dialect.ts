@@ -3,6 +3,7 @@ import { contentOf, type Entry } from '../../runs/entry.js';
 import type { Run } from '../../runs/run.js';
 import { endOf, toAnswer, ToolCalls, type OllamaRoute, type Piece } from '../ollama/answer.js';
 import type { Encoder, WrittenDialect } from './dialect.js';
+import { WholeCharacters } from './half-character.js';
 
 /** What Python's `splitlines()`, which ollama-python reads by, takes for the end of a line and JSON doesn't. */
 const LINE_ENDS = /[\u0085\u2028\u2029]/g;
@@ -54,7 +55,12 @@ function open(run: Run, { route, model = modelOf(run) }: OllamaOptions): Encoder
   const { created_at } = run.state;
   const line = (piece: Piece, end?: object) =>
     lineOf(toAnswer(route, model, created_at, piece, end));
+  const said = (as: 'content' | 'thinking', text: string) =>
+    text === '' ? '' : line({ [as]: text });
   const toolCalls = new ToolCalls();
+  // Python can't print half a character.
+  const content = new WholeCharacters();
+  const thinking = new WholeCharacters();
 
   const encode = (entry: Entry): string => {
     switch (entry.type) {
@@ -63,9 +69,9 @@ function open(run: Run, { route, model = modelOf(run) }: OllamaOptions): Encoder
         return '';
       case 'message':
       case 'refusal':
-        return line({ content: entry.data.content });
+        return said('content', content.next(entry.data.content));
       case 'reasoning':
-        return line({ thinking: entry.data.content });
+        return said('thinking', thinking.next(entry.data.content));
       case 'tool_call':
         toolCalls.add(entry.data);
         return '';

@@ -1,20 +1,14 @@
 import type { Encoder, WrittenDialect } from './dialect.js';
-import { halfAtEnd } from './half-character.js';
+import { WholeCharacters } from './half-character.js';
 
 /** Nothing but the text; a body without its end says that the text has none. */
 export const plainDialect: WrittenDialect = {
   headers: { 'Content-Type': 'text/plain; charset=utf-8' },
   onFailure: 'break-off',
   open: (): Encoder => {
-    // A provider may cut a character in two.
-    let half = '';
+    const text = new WholeCharacters();
     return {
-      encode: (entry) => {
-        if (entry.type !== 'message') return '';
-        const text = half + entry.data.content;
-        half = halfAtEnd(text);
-        return text.slice(0, text.length - half.length);
-      },
+      encode: (entry) => (entry.type === 'message' ? text.next(entry.data.content) : ''),
       heartbeat: '',
     };
   },
