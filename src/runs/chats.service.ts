@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { createHash } from 'node:crypto';
 import { RUN_STORE, type ChatLink, type RunStore } from './run-store.js';
-import type { Run } from './run.js';
+import { isActive, type Run } from './run.js';
 
 /** An owner's chat, and the message that a run writes in it. */
 export interface Chat {
@@ -46,8 +46,7 @@ export class ChatsService {
 
   private async find({ runId }: ChatLink): Promise<Run | undefined> {
     const run = await this.store.find(runId);
-    const status = run?.state.status;
-    return status === 'queued' || status === 'running' ? run : undefined;
+    return run && isActive(run) ? run : undefined;
   }
 }
 

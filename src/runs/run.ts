@@ -46,3 +46,8 @@ export interface Run {
   /** Stops the generation and closes its upstream. Resolves with the run's end; idempotent. */
   cancel(): Promise<void>;
 }
+
+/** Whether it is not known yet how the run ends. */
+export function isActive({ state: { status } }: Run): boolean {
+  return status === 'queued' || status === 'running';
+}

@@ -256,6 +256,25 @@ describeStores('the UI message stream', (store) => {
     other.destroy();
   });
 
+  it('goes on when the message before comes again, with its key', async () => {
+    const earlier = { id: 'again', headers: { ...ALICE, 'idempotency-key': 'first' } };
+    const first = send(here, 'text', earlier);
+    await first.ended;
+    const newer = send(here, 'stall', { id: 'again', policy: 'continue' });
+    await newer.until('text-delta');
+
+    for (const port of [here, there]) {
+      const replay = send(port, 'text', earlier);
+      expect(await replay.ended).toBe('complete');
+      expect(await runIdOf(replay)).toBe(await runIdOf(first));
+      const active = of(port, 'again', 'stream');
+      await active.until('text-delta');
+      expect(await runIdOf(active)).toBe(await runIdOf(newer));
+      active.destroy();
+    }
+    await of(here, 'again', 'stop').ended;
+  });
+
   it('stops the generation when its page leaves, unless told otherwise', async () => {
     const call = send(here, 'stall', { id: 'left' });
     await call.until('text-delta');
