@@ -10,8 +10,10 @@ import { RedisConnection, storeUnavailable } from '../redis/redis-connection.js'
 import { LocalRun } from './local.run.js';
 import { MemoryRunStore, type Retention } from './memory.run-store.js';
 import { GATHER_MS, MAX_BATCH_LENGTH, RENEW_MS } from './redis/journal.js';
-import { RedisRunStore } from './redis/redis.run-store.js';
+import { Keys, listed } from './redis/keys.js';
+import { MAX_LOOKED_THROUGH, RedisRunStore } from './redis/redis.run-store.js';
 import type { ListOptions, RunStore } from './run-store.js';
+import type { RunStatus } from './run.js';
 
 const RETENTION: Retention = { retentionMs: 5_000, maxSize: 1_000_000 };
 
@@ -365,6 +367,37 @@ describeRedis(RedisRunStore.name, () => {
   });
 
   contract(() => ({ store, peer }));
+
+  it('should look for the runs of a list among so many that were heard of last', async () => {
+    const redis = await connect();
+    const keys = new Keys('test:');
+    const { state } = new ToldRun();
+    const rows = Array.from({ length: MAX_LOOKED_THROUGH + 1 }, (_, at) => {
+      const created_at = new Date(at).toISOString();
+      // Of the two that failed, the oldest, one is heard of first and one last.
+      const status: RunStatus = at < 2 ? 'failed' : 'completed';
+      const score = at === 1 ? MAX_LOOKED_THROUGH + 1 : at;
+      const id = `run_${String(at).padStart(32, '0')}`;
+      return {
+        score,
+        state: { ...state, id, status, created_at, ended_at: created_at },
+      };
+    });
+    await Promise.all([
+      ...rows.map((row) =>
+        redis.commands.hSet(keys.meta(row.state.id), 'state', JSON.stringify(row.state)),
+      ),
+      redis.commands.zAdd(
+        keys.runsOf('heidi'),
+        rows.map((row) => ({ score: row.score, value: listed(row.state) })),
+      ),
+    ]);
+
+    const states = rows.map((row) => row.state);
+    expect(await store.list('heidi', { status: 'failed', limit: 4 })).toEqual([states[1]]);
+    const newest = states.slice(-4).reverse();
+    expect(await store.list('heidi', { status: 'completed', limit: 4 })).toEqual(newest);
+  });
 
   it('should find the entries in Redis that memory dropped', async () => {
     const small = await openStore({ ...RETENTION, maxSize: 0 });

@@ -37,7 +37,10 @@ export interface RunStore {
   add(run: LocalRun): void;
   /** @returns the run, whoever owns it, or nothing once it is gone */
   find(id: string): Promise<Run | undefined>;
-  /** @returns the owner's runs, or those of one status, the newest first and `limit` at the most */
+  /**
+   * Of an owner with very many runs only those that were heard of last may be looked through.
+   * @returns the owner's runs, or those of one status, the newest first and `limit` at the most
+   */
   list(owner: string, options: ListOptions): Promise<RunState[]>;
   /** Forgets a run and its entries; nothing if it is not there. */
   remove(run: Run): Promise<void>;

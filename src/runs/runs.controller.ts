@@ -14,7 +14,10 @@ export class RunsController {
   constructor(private readonly runs: RunsService) {}
 
   @Get()
-  @ApiOperation({ summary: 'The runs of this key, the newest first' })
+  @ApiOperation({
+    summary: 'The runs of this key, the newest first',
+    description: 'With Redis they are looked for among the 2,000 that were heard of last.',
+  })
   @ApiQuery({ name: 'status', enum: RUN_STATUSES, required: false })
   @ApiQuery({ name: 'limit', type: 'integer', minimum: 1, maximum: MAX_LISTED, required: false })
   async list(

@@ -18,6 +18,9 @@ import { Wishes, type Wish } from './wishes.js';
 /** How long the ends of the last runs get to be written at shutdown, in milliseconds. */
 const SETTLE_MS = 1_000;
 
+/** An owner's runs that are looked through for a list. All that go on are among those heard of last. */
+export const MAX_LOOKED_THROUGH = 2_000;
+
 const RUN_ID = /^run_[0-9a-f]{32}$/;
 
 /** The runs of all instances that share a Redis. Those of this instance are served from memory. */
@@ -83,7 +86,9 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
 
   async list(owner: string, { status, limit }: ListOptions): Promise<RunState[]> {
     const runs = this.keys.runsOf(owner);
-    const names = await this.redis.ask((redis) => redis.zRange(runs, 0, -1));
+    const names = await this.redis.ask((redis) =>
+      redis.zRange(runs, 0, MAX_LOOKED_THROUGH - 1, { REV: true }),
+    );
     const ids = names.sort().reverse().map(idOfListed);
     const found: RunState[] = [];
     while (ids.length > 0 && found.length < limit) {
@@ -187,12 +192,11 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
   private async readState(id: string): Promise<RunState | undefined> {
     const local = await this.local.find(id);
     if (local) return local.state;
-    const [json, leases] = await this.redis.ask((redis) =>
-      redis.multi().hGet(this.keys.meta(id), 'state').exists(this.keys.lease(id)).execTyped(),
-    );
+    const json = await this.redis.ask((redis) => redis.hGet(this.keys.meta(id), 'state'));
     if (json === null) return undefined;
     const state = JSON.parse(json) as RunState;
-    return (await this.isLost(state, leases)) ? this.readState(id) : state;
+    // Whether it is lost need not be asked of a run that has ended.
+    return state.ended_at === null ? (await this.readMeta(id))?.state : state;
   }
 
   private async readMeta(id: string): Promise<RemoteMeta | undefined> {
