@@ -36,7 +36,7 @@ export class ChatService {
 
   /**
    * Views a new run, or the one that this request's idempotency key stands for.
-   * @param chat the chat that the run belongs to; it stops the one before, unless it has ended
+   * @param chat the chat that the run belongs to; one that goes on stops the one before
    * @throws {ChatError} when the request can't be a run, or the client is no longer there
    */
   async start(

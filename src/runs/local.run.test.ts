@@ -436,6 +436,31 @@ describe(LocalRun, () => {
       expect(run.state.usage).toBeNull();
     });
 
+    it.each<[string, (run: LocalRun) => void]>([
+      ['was silent', () => script.fail(new ChatError('timeout_first_token', 'silent'))],
+      ['took too long', () => script.fail(new ChatError('timeout_total', 'too long'))],
+      ['said nothing', () => script.end()],
+      ['was left by the server', (run) => void run.fail(new ChatError('shutting_down', 'Bye.'))],
+    ])('should have the prompt of a request whose provider %s', async (_, end) => {
+      const run = start();
+      view(run);
+      end(run);
+      await pass(0);
+
+      expect(estimateUsage.mock.calls).toEqual([['']]);
+      expect(run.state).toMatchObject({ status: 'failed', usage: ESTIMATE });
+    });
+
+    it('should be none of a request that was refused as timed out', async () => {
+      const run = start();
+      view(run);
+      script.fail(new ChatError('timeout_first_token', 'timed out', { upstreamStatus: 408 }));
+      await pass(0);
+
+      expect(estimateUsage).not.toHaveBeenCalled();
+      expect(run.state.usage).toBeNull();
+    });
+
     it('should be none of a request that was given up before any target was asked', async () => {
       script.hasAsked = false;
       const run = start();

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { concat, lastValueFrom, Observable, Subject, Subscription, type Subscriber } from 'rxjs';
 import type { Caller } from '../access/caller.js';
-import { ChatError, toChatError, truncated } from '../errors/chat-error.js';
+import { ChatError, toChatError, truncated, type ErrorCode } from '../errors/chat-error.js';
 import type { Frame } from '../providers/chat-provider.js';
 import { contentOf, failed, type Draft, type Failure, type Terminal, type Usage } from './entry.js';
 import { createRunId } from './run-id.js';
@@ -14,6 +14,16 @@ import { Transcriber } from './transcriber.js';
 const USAGE_WAIT_MS = 2_000;
 
 const logger = new Logger('LocalRun');
+
+/** Failures, also without any content, of requests that a provider may have read by then. */
+const UNANSWERED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'timeout_first_token',
+  'timeout_idle',
+  'timeout_total',
+  'provider_truncated',
+  'shutting_down',
+  'permission_denied',
+]);
 
 const STATUS = { done: 'completed', cancelled: 'cancelled', error: 'failed' } as const;
 
@@ -248,7 +258,7 @@ export class LocalRun implements Run {
     this.verdict = terminal;
     this.generating.unsubscribe();
     // A request that was refused used nothing.
-    const isRefused = terminal.type === 'error' && this.firstTokenAt === undefined;
+    const isRefused = this.firstTokenAt === undefined && isRefusal(terminal);
     if (terminal.data.usage || isRefused || !this.options.generation.hasAsked) {
       this.close(terminal);
       return;
@@ -313,6 +323,13 @@ export class LocalRun implements Run {
 
 function cancelled(): Terminal {
   return { type: 'cancelled', data: { usage: null } };
+}
+
+/** Whether it says that a provider refused the request, or was not reached. */
+function isRefusal(terminal: Terminal): boolean {
+  if (terminal.type !== 'error') return false;
+  const { code, details } = terminal.error;
+  return !UNANSWERED.has(code) || details.upstreamStatus !== undefined;
 }
 
 function errorOf({ code, message, retryable }: Failure): RunState['error'] {
