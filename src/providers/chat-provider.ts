@@ -7,7 +7,7 @@ import type { UpstreamObserver } from './upstream-observer.js';
 /**
  * Key of the parameters that OpenAI's form has no place for, such as the size of Ollama's context:
  * for providers that know them. JSON leaves a symbol out, so that no other service is asked for what
- * it would refuse. A request that was translated from another API has them, if only an empty object.
+ * it would refuse. A request of Ollama's or Anthropic's clients has them, if only an empty object.
  */
 export const EXTENSIONS = Symbol('EXTENSIONS');
 

@@ -11,7 +11,7 @@ function object(properties: object, rest: object = {}) {
 describe(isStrictSchema.name, () => {
   it.each<[string, Record<string, unknown>]>([
     ['no properties', { type: 'object', additionalProperties: false }],
-    ['properties that are all required', object({ a: text, b: { enum: ['x', 1] } })],
+    ['properties that are all required', object({ a: text, b: { type: 'string', enum: ['x', 'y'] } })],
     ['objects within', object({ a: { type: 'array', items: object({ b: text }) } })],
     ['alternatives', object({ a: { anyOf: [{ type: 'null' }, object({ b: text })] } })],
     ['references', object({ a: { $ref: '#/$defs/b' } }, { $defs: { b: object({ c: text }) } })],
@@ -36,6 +36,9 @@ describe(isStrictSchema.name, () => {
     ],
     ['a keyword that OpenAI does not take', object({ a: { ...text, default: '' } })],
     ['a reference with more beside it', object({ a: { $ref: '#/$defs/b', title: 'A' } })],
+    ['anything at all', object({ a: { title: 'A' } })],
+    ['a list of anything', object({ a: { type: 'array' } })],
+    ['a list of anything, said so', object({ a: { type: 'array', items: {} } })],
     ['no object', { type: 'array', items: text }],
     ['nothing', {}],
   ])('should not take %s', (_, schema) => {

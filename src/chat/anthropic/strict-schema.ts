@@ -30,12 +30,20 @@ function isStrict(schema: unknown): boolean {
   const names = Object.keys(schema);
   if (names.includes('$ref')) return names.length === 1;
   return (
-    names.every((name) => KEYWORDS.has(name)) && isClosed(schema) && within(schema).every(isStrict)
+    names.every((name) => KEYWORDS.has(name)) &&
+    isTyped(schema) &&
+    isClosed(schema) &&
+    within(schema).every(isStrict)
   );
 }
 
 function isObject(value: unknown): value is Schema {
   return typeof value === 'object' && value !== null;
+}
+
+function isTyped({ type, anyOf, items }: Schema): boolean {
+  if (type === undefined) return anyOf !== undefined;
+  return items !== undefined || ![type].flat().includes('array');
 }
 
 function isClosed({ type, properties, required, additionalProperties }: Schema): boolean {

@@ -193,6 +193,11 @@ describe(wholeAnswer.name, () => {
     );
   });
 
+  it('ends in no half of a character', () => {
+    const run = runOf([say('a\ud83d'), say('\ude00b\ud83d'), done('length')]);
+    expect(wholeAnswer(run, { route: 'chat' })).toMatchObject({ message: { content: 'a😀b' } });
+  });
+
   it('is what follows a prompt', () => {
     const run = runOf([say('Hello'), DONE]);
     expect(`${JSON.stringify(wholeAnswer(run, { route: 'generate' }))}\n`).toBe(

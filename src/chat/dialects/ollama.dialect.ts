@@ -33,11 +33,10 @@ export function ollamaDialect(options: OllamaOptions): WrittenDialect {
 export function wholeAnswer(run: Run, { route, model }: OllamaOptions): object {
   const { entries, terminal } = run.log;
   const toolCalls = new ToolCalls();
-  const textOf = (...types: Entry['type'][]) =>
-    entries
-      .filter(({ type }) => types.includes(type))
-      .map(contentOf)
-      .join('');
+  const textOf = (...types: Entry['type'][]) => {
+    const said = entries.filter(({ type }) => types.includes(type));
+    return new WholeCharacters().next(said.map(contentOf).join(''));
+  };
   for (const entry of entries) if (entry.type === 'tool_call') toolCalls.add(entry.data);
   const thinking = textOf('reasoning');
   const { whole: tool_calls } = toolCalls;

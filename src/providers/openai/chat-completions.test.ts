@@ -105,6 +105,8 @@ describe(ChatCompletions.name, () => {
       { message: "Unknown parameter: 'top_k'.", param: 'top_k', code: 'unknown_parameter' },
       { message: JSON.stringify([{ type: 'extra_forbidden', loc: ['body', 'top_k'] }]) },
       { message: "property 'top_k' is unsupported" },
+      { message: 'This model does not support top_k.' },
+      { message: "got an unexpected keyword argument 'top_k'" },
     ])('should be left out where they come from another API and %j', async (error) => {
       request.mockResolvedValueOnce(refusal(error));
       request.mockImplementation(() =>

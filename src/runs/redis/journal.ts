@@ -40,6 +40,8 @@ interface Journaled {
 export class Journal {
   private readonly journaled = new Map<string, Journaled>();
   private readonly dirty = new Set<Journaled>();
+  /** What is being written, and is to be renewed when that is done. */
+  private readonly due = new Set<Journaled>();
   /** Ids of runs that are done with. */
   private readonly left = new Subject<string>();
   private gathering?: NodeJS.Timeout;
@@ -88,6 +90,7 @@ export class Journal {
     if (!journaled) return;
     this.journaled.delete(runId);
     this.dirty.delete(journaled);
+    this.due.delete(journaled);
     this.left.next(runId);
   }
 
@@ -161,8 +164,13 @@ export class Journal {
   /** @param isRenewal whether to say all that expires once more */
   private async write(journaled: Journaled, isRenewal = false): Promise<void> {
     const { run, written } = journaled;
-    if (journaled.isWriting || !this.redis.isUp) return;
+    if (!this.redis.isUp || !this.journaled.has(run.id)) return;
+    if (journaled.isWriting) {
+      if (isRenewal) this.due.add(journaled);
+      return;
+    }
     journaled.isWriting = true;
+    this.due.delete(journaled);
     try {
       const { entries, terminal } = run.log;
       const batch = encodeBatch(entries, written);
@@ -186,7 +194,8 @@ export class Journal {
     } finally {
       journaled.isWriting = false;
     }
-    if (journaled.written < run.log.entries.length) this.gather(journaled);
+    if (this.due.has(journaled)) void this.write(journaled, true);
+    else if (journaled.written < run.log.entries.length) this.gather(journaled);
   }
 
   private append(

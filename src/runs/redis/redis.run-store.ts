@@ -6,7 +6,7 @@ import { storeUnavailable, type RedisConnection } from '../../redis/redis-connec
 import type { LocalRun } from '../local.run.js';
 import { MemoryRunStore, type Retention } from '../memory.run-store.js';
 import type { ChatLink, Claim, ListOptions, RunStore } from '../run-store.js';
-import type { Run, RunState } from '../run.js';
+import { isActive, type Run, type RunState } from '../run.js';
 import { Journal, LEASE_MS, MAX_BATCH } from './journal.js';
 import { idOfListed, Keys, listed } from './keys.js';
 import { LostRuns } from './lost-runs.js';
@@ -18,7 +18,7 @@ import { Wishes, type Wish } from './wishes.js';
 /** How long the ends of the last runs get to be written at shutdown, in milliseconds. */
 const SETTLE_MS = 1_000;
 
-/** An owner's runs that are looked through for a list. All that go on are among those heard of last. */
+/** An owner's runs that are looked through for a list: those heard of last, first of all what goes on. */
 export const MAX_LOOKED_THROUGH = 2_000;
 
 const RUN_ID = /^run_[0-9a-f]{32}$/;
@@ -164,7 +164,8 @@ export class RedisRunStore implements RunStore, OnApplicationShutdown {
   async findChat(chat: string): Promise<ChatLink | undefined> {
     // Another instance that links the chat stops this one's run.
     const known = await this.local.findChat(chat);
-    if (known && this.local.liveRun(known.runId)) return known;
+    const run = known && this.local.liveRun(known.runId);
+    if (run && isActive(run)) return known;
     const link = await this.redis.ask((redis) => redis.get(this.keys.chat(chat)));
     if (link) return JSON.parse(link) as ChatLink;
     // Redis came back empty, and may not have been told of the chat again.
