@@ -11,7 +11,10 @@ function object(properties: object, rest: object = {}) {
 describe(isStrictSchema.name, () => {
   it.each<[string, Record<string, unknown>]>([
     ['no properties', { type: 'object', additionalProperties: false }],
-    ['properties that are all required', object({ a: text, b: { type: 'string', enum: ['x', 'y'] } })],
+    [
+      'properties that are all required',
+      object({ a: text, b: { type: 'string', enum: ['x', 'y'] } }),
+    ],
     ['objects within', object({ a: { type: 'array', items: object({ b: text }) } })],
     ['alternatives', object({ a: { anyOf: [{ type: 'null' }, object({ b: text })] } })],
     ['references', object({ a: { $ref: '#/$defs/b' } }, { $defs: { b: object({ c: text }) } })],

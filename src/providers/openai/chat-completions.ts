@@ -40,7 +40,8 @@ const REFUSABLE = Object.keys(REWORDED) as Refusable[];
 const FOREIGN: readonly Refusable[] = ['top_k', 'min_p'];
 
 /** How services say that they don't know these; to one that does, a value of theirs may be wrong. */
-const UNKNOWN = /unknown|unrecogni[sz]ed|unsupported|unexpected|extra|not (support|permit|allow|recogni)/i;
+const UNKNOWN =
+  /unknown|unrecogni[sz]ed|unsupported|unexpected|extra|not (support|permit|allow|recogni)/i;
 
 /** What the requests for one model have in common. */
 interface Head {
