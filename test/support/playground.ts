@@ -35,10 +35,15 @@ export class Playground {
   }
 
   static async open(browser: Browser, url: string, options: BrowserContextOptions = {}) {
-    const context = await browser.newContext(options);
-    const playground = new Playground(context, await context.newPage(), url);
+    const playground = await Playground.blank(browser, url, options);
     await playground.load();
     return playground;
+  }
+
+  /** The browser alone: nothing is loaded yet. */
+  static async blank(browser: Browser, url: string, options: BrowserContextOptions = {}) {
+    const context = await browser.newContext(options);
+    return new Playground(context, await context.newPage(), url);
   }
 
   async load(): Promise<void> {
