@@ -8,7 +8,7 @@ import { traceOf } from '../http/request.telemetry.js';
 import type { ChatRequest } from '../providers/chat-provider.js';
 import { ChatsService, type Chat } from '../runs/chats.service.js';
 import { RouterService } from '../routing/router.service.js';
-import { isActive, type Run } from '../runs/run.js';
+import type { Run } from '../runs/run.js';
 import { RunsService } from '../runs/runs.service.js';
 import { Metrics } from '../telemetry/metrics.js';
 import { AllowedModels } from './allowed-models.service.js';
@@ -36,7 +36,7 @@ export class ChatService {
 
   /**
    * Views a new run, or the one that this request's idempotency key stands for.
-   * @param chat the chat that the run belongs to; one that goes on stops the one before
+   * @param chat the chat that the run belongs to; a new one stops the one before
    * @throws {ChatError} when the request can't be a run, or the client is no longer there
    */
   async start(
@@ -52,7 +52,7 @@ export class ChatService {
       // Once its run is gone, a ticket starts no other.
       await this.runs.get(ticket.runId, caller.owner);
     }
-    const run = await this.runs.start({
+    const { run, isNew } = await this.runs.start({
       caller,
       requestId: String(response.getHeader('X-Request-Id')),
       trace: traceOf(response.req),
@@ -62,12 +62,10 @@ export class ChatService {
       ...runOptions(response.req, this.config),
       ...(ticket && { idempotencyKey: `ticket ${ticket.id}`, isOnce: true }),
     });
-    // An answer that a key replays is not the chat's news.
-    const isReplay = !isActive(run);
     // Viewed first: whoever else views the run can leave meanwhile, and would end it.
     const viewer = this.view(run, response);
     if (ticket) await this.tickets.bind({ ...ticket, hasStarted: true }, run.id);
-    if (chat && !isReplay) await this.chats.take(run, chat);
+    if (chat && isNew) await this.chats.take(run, chat);
     return this.admit(viewer, response);
   }
 

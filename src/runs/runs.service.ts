@@ -38,6 +38,12 @@ export interface RunRequest {
   onLimits?: (limits: RateLimits) => void;
 }
 
+export interface Started {
+  run: Run;
+  /** Whether it was started now, and not before with the same key. */
+  isNew: boolean;
+}
+
 /** Starts runs and finds them again, for their owners alone. */
 @Injectable()
 export class RunsService {
@@ -58,7 +64,7 @@ export class RunsService {
    * @throws {ChatError} `shutting_down`, `rate_limit_exceeded`, `insufficient_quota`,
    *   `idempotency_mismatch`, or `store_unavailable` with a key or with limits
    */
-  async start(asked: RunRequest): Promise<Run> {
+  async start(asked: RunRequest): Promise<Started> {
     const { caller, model, idempotencyKey, isOnce, onLimits } = asked;
     const route = this.router.resolve(model);
     const request = prepareRequest(asked.request, route);
@@ -71,7 +77,7 @@ export class RunsService {
     const entered = isKeyed ? new AsyncSubject<never>() : undefined;
     const run = this.create({ ...asked, request }, route, admission, entered);
     this.store.add(run);
-    if (!entered) return run;
+    if (!entered) return { run, isNew: true };
     try {
       const chosen = await this.claim(
         run,
@@ -80,10 +86,11 @@ export class RunsService {
         isOnce,
       );
       // An earlier run costs nothing. It is to be viewed at once, before its last viewer leaves.
-      if (chosen === run) await this.enter(admission);
+      const isNew = chosen === run;
+      if (isNew) await this.enter(admission);
       else void this.store.remove(run).catch(() => undefined);
       entered.complete();
-      return chosen;
+      return { run: chosen, isNew };
     } catch (error) {
       entered.error(error);
       void this.store.remove(run).catch(() => undefined);
