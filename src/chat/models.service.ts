@@ -4,6 +4,7 @@ import { callerOf } from '../access/caller.js';
 import { mayAsk } from '../access/may-ask.js';
 import { ChatError } from '../errors/chat-error.js';
 import { AllowedModels } from './allowed-models.service.js';
+import { isServed } from '../routing/route.js';
 import { RouterService } from '../routing/router.service.js';
 import { isOfAnthropic } from './anthropic/anthropic-version.js';
 
@@ -30,11 +31,7 @@ export class ModelsService {
    * @throws {ChatError} `model_not_found`
    */
   get(id: string, request: Request) {
-    const { targets } = this.router.resolve(id);
-    const isServed = targets.some(
-      ({ provider, model }) => !provider.closed || provider.models.includes(model),
-    );
-    if (!isServed || !mayAsk(callerOf(request), id)) {
+    if (!this.router.resolve(id).targets.some(isServed) || !mayAsk(callerOf(request), id)) {
       throw new ChatError('model_not_found', `There is no model named ${JSON.stringify(id)}.`);
     }
     return isOfAnthropic(request) ? anthropicModel(id) : this.openaiModel(id);

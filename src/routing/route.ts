@@ -22,6 +22,11 @@ export interface Target {
   bulkhead?: BulkheadSettings;
 }
 
+/** Whether its provider takes the model: one that is closed has no other than those it lists. */
+export function isServed({ provider, model }: Target): boolean {
+  return !provider.closed || provider.models.includes(model);
+}
+
 /** What a model's name stands for. It holds what it needs: a reload changes only later ones. */
 export interface Route {
   /** The alias, or the name of the only target. */

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { createHash } from 'node:crypto';
 import type { Caller } from '../../access/caller.js';
 import { ChatError } from '../../errors/chat-error.js';
+import { isServed } from '../../routing/route.js';
 import { RouterService } from '../../routing/router.service.js';
 import { AllowedModels } from '../allowed-models.service.js';
 
@@ -31,8 +32,7 @@ export class OllamaModels {
   find(name: string | null | undefined, caller: Caller): string | undefined {
     const known = name && this.router.listModels().includes(name) ? name : untagged(name);
     this.allowed.expect(caller, known);
-    const [{ provider, model }] = this.router.resolve(known).targets;
-    if (!provider.closed || provider.models.includes(model)) return known;
+    if (isServed(this.router.resolve(known).targets[0])) return known;
     throw new ChatError('model_not_found', `model '${name}' not found`, { param: 'model' });
   }
 
