@@ -21,6 +21,9 @@ const NATIVE = { path: '/v1/chat/stream', checked: true, ending: 'event: done' }
 const OPENAI = { path: '/v1/chat/completions', checked: true, ending: '[DONE]' };
 const FLOOR = { checked: false, ending: undefined };
 
+/** As `npm start` has them. */
+const NODE_FLAGS = ['--no-memory-reducer'];
+
 /** As in `limits.yaml`. */
 const KEY = 'bench-0123456789abcdef';
 
@@ -57,7 +60,6 @@ export const SCALE_ROWS: Row[] =
 export async function startSluice(
   upstreamPort: number,
   env: Record<string, string> = {},
-  execArgv: string[] = [],
 ): Promise<Gateway> {
   const port = await freePort();
   return forkGateway(
@@ -69,7 +71,7 @@ export async function startSluice(
       OPENAI_API_KEY: 'bench',
       ...env,
     },
-    execArgv,
+    NODE_FLAGS,
   );
 }
 
