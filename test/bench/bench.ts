@@ -48,7 +48,7 @@ const QUICK: Sizes = {
   stalled: { streams: 10, tokens: 1400, pad: 3000 },
 };
 
-/** Tokens at the pace that is measured, after {@link warmUp}'s requests. */
+/** Tokens at the pace that is measured, after {@link warmUp}'s bursts. */
 const WARM_UP: Sizes['steady'] = { streams: 100, paceMs: 20, rampMs: 500, windowMs: 1500 };
 
 /** Memory varies little, and takes long: only what ratios are made of is measured more than once. */
@@ -118,7 +118,7 @@ async function measure(onFigures: (row: Row, figures: Figures) => void) {
       say(`warming up: ${row.name}`);
       const stage = await start(row);
       stages.set(row, stage);
-      await warmUp(stage);
+      await warmUp(stage, sizes.burst);
       await steady(stage, WARM_UP);
     }
     for (let round = 1; round <= rounds; round++) {
