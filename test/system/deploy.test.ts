@@ -109,6 +109,18 @@ describe('deploy/', () => {
     });
   });
 
+  it('starts the server as npm start does', async () => {
+    const { scripts } = JSON.parse(await readFile('package.json', 'utf8')) as {
+      scripts: Record<string, string>;
+    };
+    const [, command = ''] = /exec (node .*)$/.exec(scripts.start!)!;
+    const image = await readFile('deploy/Dockerfile', 'utf8');
+    expect(JSON.parse(/^CMD (.*)$/m.exec(image)![1]!)).toEqual(command.split(' '));
+    const unit = await readFile('deploy/sluice.service', 'utf8');
+    expect(/^ExecStart=(.*)$/m.exec(unit)![1]).toBe(`/usr/bin/env ${command}`);
+    expect(await readFile('README.md', 'utf8')).toContain(` ${command}\n`);
+  });
+
   itWith('systemd-analyze', 'sluice.service passes systemd-analyze verify', () => {
     execFileSync('systemd-analyze', ['verify', 'deploy/sluice.service']);
   });
