@@ -98,12 +98,11 @@ export function forkGateway(
   program: URL,
   port: number,
   env: Record<string, string>,
-  execArgv: string[] = [],
 ): Promise<Gateway> {
   const probe = new URL('probe.js', import.meta.url).href;
   const child = fork(fileURLToPath(program), {
     env: { PATH: process.env.PATH, ...env },
-    execArgv: ['--disable-warning=ExperimentalWarning', '--import', probe, ...execArgv],
+    execArgv: ['--disable-warning=ExperimentalWarning', '--import', probe],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     serialization: 'advanced',
   });

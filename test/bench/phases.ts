@@ -17,7 +17,7 @@ export const ENDLESS = 999_999;
 /** How long upstream may take to see the last client leave. */
 const CLOSE_TIMEOUT_MS = 5_000;
 
-/** V8 compiles what is hot, in tiers: by then a burst costs a third of what the first ones do. */
+/** V8 compiles what is hot, in tiers: by then a burst costs half of what the first ones do. */
 const WARM_UP_BURSTS = 30;
 
 /** What each stream of a burst is sent. */
