@@ -3,6 +3,7 @@ import type { Response } from 'express';
 import type { Socket } from 'node:net';
 import type { Observer } from 'rxjs';
 import { cancelled } from '../errors/chat-error.js';
+import { keepLatest } from '../keep-latest.js';
 import { isTerminal, type Entry } from '../runs/entry.js';
 import type { Run } from '../runs/run.js';
 import type { Encoder, WrittenDialect } from './dialects/dialect.js';
@@ -42,6 +43,7 @@ class BatchWriter implements Observer<readonly Entry[]> {
     private readonly response: Response,
   ) {
     this.encoder = dialect.open(viewer.run);
+    keepLatest(this);
   }
 
   next(batch: readonly Entry[]) {

@@ -6,6 +6,7 @@ import { text as read } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { Viewer } from '../../src/chat/viewer.js';
 import { startApp, type RunningApp } from '../support/app.js';
 import { closed, sendHead } from '../support/connection.js';
 import { eventually } from '../support/eventually.js';
@@ -419,12 +420,17 @@ async function bulk(exchange: Exchange) {
   await exchange.tokens(Array.from({ length: BULK_PIECES }, () => PIECE));
 }
 
+const collectGarbage = garbageCollector();
+
+function garbageCollector(): () => void {
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc') as () => void;
+}
+
 /** The heap after a collection, in bytes. */
 function heapUsed(): number {
-  setFlagsFromString('--expose-gc');
-  const gc = runInNewContext('gc') as () => void;
-  gc();
-  gc();
+  collectGarbage();
+  collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
@@ -459,6 +465,34 @@ describe('a reader that reads nothing', () => {
 
     expect(heapUsed() - before - own).toBeLessThan(READERS * MEGABYTE);
     for (const call of stalled) call.destroy();
+  });
+});
+
+describe('a server at rest', () => {
+  const app = anApp({});
+  const opened: (this: Viewer) => Promise<void> = Reflect.get(Viewer.prototype, 'opened');
+  afterEach(() => {
+    Viewer.prototype.opened = opened;
+  });
+
+  it.each([
+    ['json', '?format=json'],
+    ['plain', '?format=plain'],
+  ])('keeps one stream that is over, and no more: %s', async (_name, query) => {
+    const viewers: WeakRef<Viewer>[] = [];
+    // A spy would keep them.
+    Viewer.prototype.opened = function (this: Viewer) {
+      viewers.push(new WeakRef(this));
+      return opened.call(this);
+    };
+    for (let turn = 0; turn < 3; turn += 1) {
+      expect(await stream(query)(app, 'text').ended).toBe('complete');
+    }
+    await eventually(() => {
+      collectGarbage();
+      const isKept = viewers.map((viewer) => viewer.deref() !== undefined);
+      expect(isKept).toEqual([false, false, true]);
+    });
   });
 });
 

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { keepLatest } from '../../keep-latest.js';
 import { ResponseParser, type ResponseHead, type ResponseReader } from './response-parser.js';
 
 export type SocketError = NodeJS.ErrnoException;
@@ -133,7 +134,9 @@ class Exchange implements UpstreamResponse, ResponseReader {
   constructor(
     private readonly connection: Connection,
     private readonly observer: ExchangeObserver,
-  ) {}
+  ) {
+    keepLatest(this);
+  }
 
   read(reader: BodyReader) {
     this.reader = reader;

@@ -1,0 +1,30 @@
+import { describe, expect, it } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { keepLatest } from './keep-latest.js';
+
+class A {
+  readonly name = 'a';
+}
+class B {
+  readonly name = 'b';
+}
+
+describe('keepLatest', () => {
+  it('should keep the latest object of each class, and no other', async () => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    const keep = (object: object) => {
+      keepLatest(object);
+      return new WeakRef(object);
+    };
+    const objects = [new A(), new B(), new B(), new A()].map(keep);
+    // A WeakRef keeps what it refers to until the turn is over.
+    await sleep(0);
+    collectGarbage();
+
+    const isKept = objects.map((object) => object.deref() !== undefined);
+    expect(isKept).toEqual([false, false, true, true]);
+  });
+});
