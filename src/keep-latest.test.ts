@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { collectGarbage } from '../test/support/garbage.js';
 import { keepLatest } from './keep-latest.js';
 
 class A {
@@ -13,8 +12,6 @@ class B {
 
 describe('keepLatest', () => {
   it('should keep the latest object of each class, and no other', async () => {
-    setFlagsFromString('--expose-gc');
-    const collectGarbage = runInNewContext('gc') as () => void;
     const keep = (object: object) => {
       keepLatest(object);
       return new WeakRef(object);

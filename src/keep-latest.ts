@@ -2,11 +2,13 @@
 const latest = new Map<unknown, object>();
 
 /**
- * Keeps an object, with all that it refers to, until the next one of its class comes.
+ * Keeps what a stream is made of, until the next of its class comes: the object and all that it refers
+ * to, such as a request.
  *
- * Code is compiled for objects as they are laid out, and goes with the last of them. V8 collects
- * garbage when a process has been at rest for some seconds: where it finds no stream at all, the
- * requests that come next have everything compiled anew. One stream that is over keeps most of it.
+ * V8 drops optimized code once no object is left that has the hidden class it was optimized for. When
+ * a process has been at rest for some seconds it collects garbage, and where it finds no stream most
+ * of their code is gone: of the functions that a stream uses 262 were to be compiled anew, and 76 with
+ * the latest kept.
  */
 export function keepLatest(object: object) {
   latest.set(object.constructor, object);

@@ -2,7 +2,7 @@ import { Injectable, type MessageEvent } from '@nestjs/common';
 import type { Response } from 'express';
 import { EMPTY, finalize, type Observable } from 'rxjs';
 import { ChatError } from '../errors/chat-error.js';
-import { emitEach } from './emit-each.js';
+import { keepLatest } from '../keep-latest.js';
 import { isTerminal } from '../runs/entry.js';
 import type { ChatRequestBody } from './chat-request.schema.js';
 import { ChatService } from './chat.service.js';
@@ -14,6 +14,7 @@ import {
   type Format,
   type FormatOptions,
 } from './dialects/formats.js';
+import { emitEach } from './emit-each.js';
 import { writeResponse } from './response.writer.js';
 import { asksToResume } from './run-options.js';
 import type { Viewer } from './viewer.js';
@@ -68,6 +69,7 @@ async function show(
     return EMPTY;
   }
   const { toEvent } = EVENT_FORMATS[format];
+  keepLatest(viewer);
   return viewer.batches.pipe(
     emitEach((batch) => {
       if (batch.length === 0) return HEARTBEAT;

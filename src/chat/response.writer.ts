@@ -23,6 +23,7 @@ const RESET_AFTER_MS = 1_000;
 /** Writes a run in a dialect that `@Sse` has no words for, from its headers to its end. */
 export function writeResponse(viewer: Viewer, dialect: WrittenDialect, response: Response) {
   const writer = new BatchWriter(viewer, dialect, response);
+  keepLatest(writer);
   response.status(200).set({ ...STREAM_HEADERS, ...dialect.headers });
   const { socket } = response;
   // What there is to show leaves with the headers. They are written apart from it, as Node keeps those
@@ -43,7 +44,6 @@ class BatchWriter implements Observer<readonly Entry[]> {
     private readonly response: Response,
   ) {
     this.encoder = dialect.open(viewer.run);
-    keepLatest(this);
   }
 
   next(batch: readonly Entry[]) {

@@ -4,7 +4,6 @@ import type { ChatError } from '../errors/chat-error.js';
 import { failed, isTerminal, type Entry, type Terminal } from '../runs/entry.js';
 import type { Run } from '../runs/run.js';
 import { writeWholeChunk } from '../http/whole-chunks.js';
-import { keepLatest } from '../keep-latest.js';
 import { isClientGone, onClientGone } from './client-gone.js';
 
 /** A viewer hands over about this much and waits until the response took it, in characters. */
@@ -60,7 +59,6 @@ export class Viewer {
     this.holding.add(onClientGone(response, () => this.release()));
     this.holding.add(run.activity.subscribe(() => this.onActivity()));
     if (isClientGone(response)) this.release();
-    keepLatest(this);
   }
 
   /** How many frames of an entry the client has. The end of a view that is cut off has another's number. */

@@ -1,8 +1,7 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { NEVER } from 'rxjs';
 import { setImmediate as turn } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { collectGarbage } from '../../test/support/garbage.js';
 import { ChatError } from '../errors/chat-error.js';
 import { LocalRun } from './local.run.js';
 import { MemoryRunStore } from './memory.run-store.js';
@@ -41,8 +40,6 @@ describe(MemoryRunStore.name, () => {
   });
 
   it('should let go of an ended run itself, with the request that it answered', async () => {
-    setFlagsFromString('--expose-gc');
-    const collectGarbage = runInNewContext('gc') as () => void;
     const store = new MemoryRunStore(STORE);
     const endRun = async () => {
       const run = addRun(store);

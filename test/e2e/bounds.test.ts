@@ -4,12 +4,11 @@ import { request, type IncomingMessage } from 'node:http';
 import { connect, type Server } from 'node:net';
 import { text as read } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { Viewer } from '../../src/chat/viewer.js';
 import { startApp, type RunningApp } from '../support/app.js';
 import { closed, sendHead } from '../support/connection.js';
 import { eventually } from '../support/eventually.js';
+import { collectGarbage } from '../support/garbage.js';
 import { open, type HttpCall } from '../support/http.js';
 import { SilentServer } from '../support/silent-server.js';
 import { parseSse } from '../support/sse.js';
@@ -418,13 +417,6 @@ const BULK_PIECES = 640;
 async function bulk(exchange: Exchange) {
   exchange.role();
   await exchange.tokens(Array.from({ length: BULK_PIECES }, () => PIECE));
-}
-
-const collectGarbage = garbageCollector();
-
-function garbageCollector(): () => void {
-  setFlagsFromString('--expose-gc');
-  return runInNewContext('gc') as () => void;
 }
 
 /** The heap after a collection, in bytes. */

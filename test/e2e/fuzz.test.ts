@@ -2,10 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { startApp, type RunningApp } from '../support/app.js';
 import { createConfigFile, type TestConfigFile } from '../support/config-file.js';
+import { collectGarbage } from '../support/garbage.js';
 
 /** Requests a property. CI machines are small: depth comes from every run having another seed. */
 const RUNS = 150;
@@ -85,9 +84,7 @@ const HEADER = fc.stringMatching(/^[\t\x20-\x7e\x80-\xff]{0,200}$/);
 /** What is in use, in bytes, once runs that have ended are forgotten and nothing is garbage. */
 async function heapUsed(): Promise<number> {
   await sleep(2_500);
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  collect();
+  collectGarbage();
   return process.memoryUsage().heapUsed;
 }
 

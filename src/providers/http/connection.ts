@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import { keepLatest } from '../../keep-latest.js';
 import { ResponseParser, type ResponseHead, type ResponseReader } from './response-parser.js';
 
 export type SocketError = NodeJS.ErrnoException;
@@ -134,9 +133,7 @@ class Exchange implements UpstreamResponse, ResponseReader {
   constructor(
     private readonly connection: Connection,
     private readonly observer: ExchangeObserver,
-  ) {
-    keepLatest(this);
-  }
+  ) {}
 
   read(reader: BodyReader) {
     this.reader = reader;

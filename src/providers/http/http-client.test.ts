@@ -2,10 +2,9 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { Subscription } from 'rxjs';
 import { eventually } from '../../../test/support/eventually.js';
+import { collectGarbage } from '../../../test/support/garbage.js';
 import { toChatError, type ChatError } from '../../errors/chat-error.js';
 import type { UpstreamCall } from '../upstream-observer.js';
 import { HttpClient } from './http-client.js';
@@ -242,10 +241,8 @@ describe(HttpClient.name, () => {
   });
 
   it('keeps no request while its answer comes', async () => {
-    setFlagsFromString('--expose-gc');
-    const collect = runInNewContext('gc') as () => void;
     const used = () => {
-      collect();
+      collectGarbage();
       return process.memoryUsage().heapUsed;
     };
     const answered = new Set<Socket>();

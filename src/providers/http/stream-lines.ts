@@ -1,5 +1,6 @@
 import { Observable, Subscription, type Subscriber } from 'rxjs';
 import { ChatError, toChatError, truncated } from '../../errors/chat-error.js';
+import { keepLatest } from '../../keep-latest.js';
 import type { UpstreamResponse } from './connection.js';
 import { LineDecoder } from './line-decoder.js';
 
@@ -42,6 +43,7 @@ export function streamLines<T>(
       clearTimeout(ending);
     };
     const read = (response: UpstreamResponse) => {
+      keepLatest(response);
       const parse = parser(subscriber);
       const lines = new LineDecoder((line) => {
         saidAll = parse(line);
