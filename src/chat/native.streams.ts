@@ -69,7 +69,6 @@ async function show(
     return EMPTY;
   }
   const { toEvent } = EVENT_FORMATS[format];
-  keepLatest(viewer);
   return viewer.batches.pipe(
     emitEach((batch) => {
       if (batch.length === 0) return HEARTBEAT;
@@ -84,7 +83,10 @@ async function show(
       else if (batch.length > 1) joinWrites(response, events.length);
       return events;
     }),
-    finalize(() => viewer.release()),
+    finalize(() => {
+      viewer.release();
+      keepLatest(viewer);
+    }),
   );
 }
 

@@ -23,7 +23,6 @@ const RESET_AFTER_MS = 1_000;
 /** Writes a run in a dialect that `@Sse` has no words for, from its headers to its end. */
 export function writeResponse(viewer: Viewer, dialect: WrittenDialect, response: Response) {
   const writer = new BatchWriter(viewer, dialect, response);
-  keepLatest(writer);
   response.status(200).set({ ...STREAM_HEADERS, ...dialect.headers });
   const { socket } = response;
   // What there is to show leaves with the headers. They are written apart from it, as Node keeps those
@@ -68,6 +67,7 @@ class BatchWriter implements Observer<readonly Entry[]> {
 
   complete() {
     const { response } = this;
+    keepLatest(this);
     // There can be nothing left to write, for a client that saw the end elsewhere.
     const end = this.last ?? this.viewer.run.log.terminal;
     const isBroken = this.dialect.onFailure === 'break-off' && end?.type !== 'done';

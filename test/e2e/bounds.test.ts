@@ -470,7 +470,7 @@ describe('a server at rest', () => {
   it.each([
     ['json', '?format=json'],
     ['plain', '?format=plain'],
-  ])('keeps one stream that is over, and no more: %s', async (_name, query) => {
+  ])('keeps one stream that is over, until another begins: %s', async (_name, query) => {
     const viewers: WeakRef<Viewer>[] = [];
     // A spy would keep them.
     Viewer.prototype.opened = function (this: Viewer) {
@@ -480,11 +480,16 @@ describe('a server at rest', () => {
     for (let turn = 0; turn < 3; turn += 1) {
       expect(await stream(query)(app, 'text').ended).toBe('complete');
     }
-    await eventually(() => {
-      collectGarbage();
-      const isKept = viewers.map((viewer) => viewer.deref() !== undefined);
-      expect(isKept).toEqual([false, false, true]);
-    });
+    const areKept = (...kept: boolean[]) =>
+      eventually(() => {
+        collectGarbage();
+        expect(viewers.map((viewer) => viewer.deref() !== undefined)).toEqual(kept);
+      });
+    await areKept(false, false, true);
+    const other = stream(query)(app, 'stall');
+    await other.until(TEXT_TOKENS[2]!);
+    await areKept(false, false, false, true);
+    other.destroy();
   });
 });
 

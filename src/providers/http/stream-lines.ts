@@ -1,6 +1,6 @@
 import { Observable, Subscription, type Subscriber } from 'rxjs';
 import { ChatError, toChatError, truncated } from '../../errors/chat-error.js';
-import { keepLatest } from '../../keep-latest.js';
+import { keepLatest, letGoOfLatest } from '../../keep-latest.js';
 import type { UpstreamResponse } from './connection.js';
 import { LineDecoder } from './line-decoder.js';
 
@@ -30,6 +30,7 @@ export function streamLines<T>(
   maxLineLength: number,
 ): Observable<T> {
   return new Observable((subscriber) => {
+    letGoOfLatest();
     const demand = new Subscription();
     let saidAll = false;
     /** Whether the body has ended too, or was cut. */
@@ -43,7 +44,7 @@ export function streamLines<T>(
       clearTimeout(ending);
     };
     const read = (response: UpstreamResponse) => {
-      keepLatest(response);
+      subscriber.add(() => keepLatest(response));
       const parse = parser(subscriber);
       const lines = new LineDecoder((line) => {
         saidAll = parse(line);
