@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from '../../../test/support/eventually.js';
 import { describeRedis, startRedis, type RedisServer } from '../../../test/support/redis.js';
@@ -82,6 +82,10 @@ describeRedis(RedisTicketStore.name, () => {
     store = await openStore();
     peer = await openStore();
   });
+  // What Redis did in the test before is over for all of them.
+  beforeEach(() =>
+    eventually(() => expect(connections.map(({ isUp }) => isUp)).toEqual([true, true])),
+  );
   afterAll(async () => {
     for (const redis of connections) redis.onApplicationShutdown();
     await server.close();
