@@ -8,6 +8,12 @@ const MEBI = 2 ** 20;
 /** Two tokens of two letters each. */
 const PAIR = ' a b';
 
+/** A long word of rare characters, each several tokens, in any order. */
+function longWord(): string {
+  const rare = () => 0x3400 + Math.floor(Math.random() * 0x1000);
+  return String.fromCodePoint(...Array.from({ length: 510 }, rare));
+}
+
 /** How far each thread of this process stands back (proc_pid_stat(5), field 19). */
 async function niceValues(): Promise<number[]> {
   const threads = await readdir('/proc/self/task');
@@ -51,4 +57,12 @@ describe(TokenCounter.name, () => {
     expect(before.filter((value) => value === low)).toHaveLength(0);
     expect(after.filter((value) => value === low)).toHaveLength(1);
   });
+
+  it('should have memory enough for words that are all long and new', async () => {
+    for (let times = 0; times < 5; times += 1) {
+      const text = Array.from({ length: 1000 }, longWord).join(' ');
+      const [tokens] = await counter.count([text]);
+      expect(tokens).toBeGreaterThan(text.length);
+    }
+  }, 60_000);
 });

@@ -15,6 +15,9 @@ const MAX_COUNTED = 2 ** 20;
 /** As much waits to be counted, in characters: the longest prompt and answer. It takes about a second. */
 const MAX_WAITING = 2 * MAX_COUNTED;
 
+/** The heap of the thread, in MB, of which its tables are 24: V8 would let garbage pile up to hundreds. */
+const MAX_HEAP_MB = 64;
+
 /**
  * Counts tokens as OpenAI's newer models do, for usage that no provider reported. In a thread of its
  * own, so that no stream waits for it, which starts with the first text to be counted.
@@ -62,7 +65,9 @@ export class TokenCounter implements OnApplicationShutdown {
   }
 
   private start(): Worker {
-    const worker = new Worker(new URL('./token-counter.worker.js', import.meta.url));
+    const worker = new Worker(new URL('./token-counter.worker.js', import.meta.url), {
+      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
+    });
     worker.unref();
     worker.on('message', ({ id, counts }: Answer) => this.answer(id, counts));
     // Without a worker the texts are estimated by their length; the next count starts a new one.

@@ -1,5 +1,5 @@
 // Plain JavaScript: a worker's file is loaded by Node itself, from the sources as from the build.
-import { countTokens } from 'gpt-tokenizer/encoding/o200k_base';
+import { countTokens, setMergeCacheSize } from 'gpt-tokenizer/encoding/o200k_base';
 import { constants, getPriority, setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 
@@ -15,6 +15,12 @@ if (process.platform === 'linux') {
     // A sandbox may forbid it. Counting at the same priority is better than not counting.
   }
 }
+
+/**
+ * The tokenizer keeps what it made of words that are no token themselves, of 100,000 of them unless told,
+ * each up to 13 KB. With so few, English is counted as fast, and code by a third slower.
+ */
+setMergeCacheSize(1_000);
 
 /** The tokenizer takes quadratic time over a word without end, so it never gets a long one. */
 const MAX_SLICE = 512;
