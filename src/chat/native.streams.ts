@@ -2,7 +2,6 @@ import { Injectable, type MessageEvent } from '@nestjs/common';
 import type { Response } from 'express';
 import { EMPTY, finalize, type Observable } from 'rxjs';
 import { ChatError } from '../errors/chat-error.js';
-import { keepLatest } from '../keep-latest.js';
 import { isTerminal } from '../runs/entry.js';
 import type { ChatRequestBody } from './chat-request.schema.js';
 import { ChatService } from './chat.service.js';
@@ -83,10 +82,7 @@ async function show(
       else if (batch.length > 1) joinWrites(response, events.length);
       return events;
     }),
-    finalize(() => {
-      viewer.release();
-      keepLatest(viewer);
-    }),
+    finalize(() => viewer.release()),
   );
 }
 

@@ -3,7 +3,6 @@ import type { Response } from 'express';
 import type { Socket } from 'node:net';
 import type { Observer } from 'rxjs';
 import { cancelled } from '../errors/chat-error.js';
-import { keepLatest } from '../keep-latest.js';
 import { isTerminal, type Entry } from '../runs/entry.js';
 import type { Run } from '../runs/run.js';
 import type { Encoder, WrittenDialect } from './dialects/dialect.js';
@@ -67,7 +66,6 @@ class BatchWriter implements Observer<readonly Entry[]> {
 
   complete() {
     const { response } = this;
-    keepLatest(this);
     // There can be nothing left to write, for a client that saw the end elsewhere.
     const end = this.last ?? this.viewer.run.log.terminal;
     const isBroken = this.dialect.onFailure === 'break-off' && end?.type !== 'done';

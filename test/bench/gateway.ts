@@ -98,11 +98,12 @@ export function forkGateway(
   program: URL,
   port: number,
   env: Record<string, string>,
+  nodeFlags: readonly string[] = [],
 ): Promise<Gateway> {
   const probe = new URL('probe.js', import.meta.url).href;
   const child = fork(fileURLToPath(program), {
     env: { PATH: process.env.PATH, ...env },
-    execArgv: ['--disable-warning=ExperimentalWarning', '--import', probe],
+    execArgv: ['--disable-warning=ExperimentalWarning', '--import', probe, ...nodeFlags],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     serialization: 'advanced',
   });

@@ -21,6 +21,9 @@ const NATIVE = { path: '/v1/chat/stream', checked: true, ending: 'event: done' }
 const OPENAI = { path: '/v1/chat/completions', checked: true, ending: '[DONE]' };
 const FLOOR = { checked: false, ending: undefined };
 
+/** As `npm start` has them. */
+const NODE_FLAGS = ['--no-memory-reducer'];
+
 /** As in `limits.yaml`. */
 const KEY = 'bench-0123456789abcdef';
 
@@ -59,12 +62,13 @@ export async function startSluice(
   env: Record<string, string> = {},
 ): Promise<Gateway> {
   const port = await freePort();
-  return forkGateway(new URL('../../main.js', import.meta.url), port, {
+  const settings = {
     PORT: String(port),
     OPENAI_BASE_URL: `http://127.0.0.1:${upstreamPort}/v1`,
     OPENAI_API_KEY: 'bench',
     ...env,
-  });
+  };
+  return forkGateway(new URL('../../main.js', import.meta.url), port, settings, NODE_FLAGS);
 }
 
 async function sluiceWithRedis(upstreamPort: number): Promise<Gateway> {

@@ -4,7 +4,6 @@ import { request, type IncomingMessage } from 'node:http';
 import { connect, type Server } from 'node:net';
 import { text as read } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Viewer } from '../../src/chat/viewer.js';
 import { startApp, type RunningApp } from '../support/app.js';
 import { closed, sendHead } from '../support/connection.js';
 import { eventually } from '../support/eventually.js';
@@ -457,39 +456,6 @@ describe('a reader that reads nothing', () => {
 
     expect(heapUsed() - before - own).toBeLessThan(READERS * MEGABYTE);
     for (const call of stalled) call.destroy();
-  });
-});
-
-describe('a server at rest', () => {
-  const app = anApp({});
-  const opened: (this: Viewer) => Promise<void> = Reflect.get(Viewer.prototype, 'opened');
-  afterEach(() => {
-    Viewer.prototype.opened = opened;
-  });
-
-  it.each([
-    ['json', '?format=json'],
-    ['plain', '?format=plain'],
-  ])('keeps one stream that is over, until another begins: %s', async (_name, query) => {
-    const viewers: WeakRef<Viewer>[] = [];
-    // A spy would keep them.
-    Viewer.prototype.opened = function (this: Viewer) {
-      viewers.push(new WeakRef(this));
-      return opened.call(this);
-    };
-    for (let turn = 0; turn < 3; turn += 1) {
-      expect(await stream(query)(app, 'text').ended).toBe('complete');
-    }
-    const areKept = (...kept: boolean[]) =>
-      eventually(() => {
-        collectGarbage();
-        expect(viewers.map((viewer) => viewer.deref() !== undefined)).toEqual(kept);
-      });
-    await areKept(false, false, true);
-    const other = stream(query)(app, 'stall');
-    await other.until(TEXT_TOKENS[2]!);
-    await areKept(false, false, false, true);
-    other.destroy();
   });
 });
 

@@ -3,9 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { lastValueFrom, Subscription, toArray, type Subscriber } from 'rxjs';
-import { eventually } from '../../../test/support/eventually.js';
-import { collectGarbage } from '../../../test/support/garbage.js';
+import { lastValueFrom, toArray, type Subscriber, type Subscription } from 'rxjs';
 import type { Frame } from '../chat-provider.js';
 import { chunkParser } from '../openai/chunk.parser.js';
 import { HttpClient } from './http-client.js';
@@ -52,28 +50,6 @@ describe(streamLines.name, () => {
   it('tells a last line that was cut', async () => {
     await expect(frames('data: {"id":"a"}\n\ndata: {"id":"')).rejects.toMatchObject({
       code: 'provider_truncated',
-    });
-  });
-
-  it('keeps the latest response, and no other, when they are over', async () => {
-    answer = (response) => {
-      response.writeHead(200, { connection: 'close' }).end('data: [DONE]\n\n');
-    };
-    const responses: WeakRef<object>[] = [];
-    const openSeen = async (demand: Subscription) => {
-      const response = await open(demand);
-      responses.push(new WeakRef(response));
-      return response;
-    };
-    const parser = (subscriber: Subscriber<Frame>) => chunkParser(subscriber, 1_000);
-    for (let turn = 0; turn < 2; turn += 1) {
-      await lastValueFrom(streamLines(openSeen, parser, 1_000), { defaultValue: undefined });
-    }
-    // What reads no stream does not take its place.
-    (await open(new Subscription())).destroy();
-    await eventually(() => {
-      collectGarbage();
-      expect(responses.map((response) => response.deref() !== undefined)).toEqual([false, true]);
     });
   });
 

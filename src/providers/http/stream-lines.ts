@@ -1,6 +1,5 @@
 import { Observable, Subscription, type Subscriber } from 'rxjs';
 import { ChatError, toChatError, truncated } from '../../errors/chat-error.js';
-import { keepLatest, letGoOfLatest } from '../../keep-latest.js';
 import type { UpstreamResponse } from './connection.js';
 import { LineDecoder } from './line-decoder.js';
 
@@ -30,7 +29,6 @@ export function streamLines<T>(
   maxLineLength: number,
 ): Observable<T> {
   return new Observable((subscriber) => {
-    letGoOfLatest();
     const demand = new Subscription();
     let saidAll = false;
     /** Whether the body has ended too, or was cut. */
@@ -44,7 +42,6 @@ export function streamLines<T>(
       clearTimeout(ending);
     };
     const read = (response: UpstreamResponse) => {
-      subscriber.add(() => keepLatest(response));
       const parse = parser(subscriber);
       const lines = new LineDecoder((line) => {
         saidAll = parse(line);
