@@ -15,7 +15,10 @@ const MAX_COUNTED = 2 ** 20;
 /** As much waits to be counted, in characters: the longest prompt and answer. It takes about a second. */
 const MAX_WAITING = 2 * MAX_COUNTED;
 
-/** The heap of the thread, in MB, of which its tables are 24: V8 would let garbage pile up to hundreds. */
+/**
+ * The old generation of the thread's heap, in MB, of which its tables are 24. Without a limit V8 would let
+ * garbage pile up.
+ */
 const MAX_HEAP_MB = 64;
 
 /**

@@ -1,5 +1,5 @@
 // Plain JavaScript: a worker's file is loaded by Node itself, from the sources as from the build.
-import { countTokens, setMergeCacheSize } from 'gpt-tokenizer/encoding/o200k_base';
+import { clearMergeCache, countTokens, setMergeCacheSize } from 'gpt-tokenizer/encoding/o200k_base';
 import { constants, getPriority, setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 
@@ -17,8 +17,8 @@ if (process.platform === 'linux') {
 }
 
 /**
- * The tokenizer keeps what it made of words that are no token themselves, of 100,000 of them unless told,
- * each up to 13 KB. With so few, English is counted as fast, and code by a third slower.
+ * The tokenizer keeps so many words that are no token themselves, each with up to 13 KB: the heap is small.
+ * English is counted as fast as with its default of 100,000, and code by a third slower.
  */
 setMergeCacheSize(1_000);
 
@@ -37,6 +37,8 @@ function count(text) {
     tokens += countTokens(text.slice(start, end), { disallowedSpecial: new Set() });
     start = end;
   }
+  // What is kept of a word keeps all of the text that it is cut from.
+  clearMergeCache();
   return tokens;
 }
 
