@@ -9,9 +9,9 @@ const MEBI = 2 ** 20;
 const PAIR = ' a b';
 
 /** A word of rare characters, each several tokens, in any order. */
-function rareWord(length = 16): string {
+function rareWord(): string {
   const rare = () => 0x3400 + Math.floor(Math.random() * 0x1000);
-  return String.fromCodePoint(...Array.from({ length }, rare));
+  return String.fromCodePoint(...Array.from({ length: 16 }, rare));
 }
 
 /** How far each thread of this process stands back (proc_pid_stat(5), field 19). */
@@ -59,7 +59,7 @@ describe(TokenCounter.name, () => {
   });
 
   it('should have memory enough for words that are all new', async () => {
-    const text = () => Array.from({ length: MEBI / 17 }, () => rareWord()).join(' ');
+    const text = () => Array.from({ length: MEBI / 17 }, rareWord).join(' ');
     const texts = [text(), text()];
     const counts = await counter.count(texts);
     for (const tokens of counts) expect(tokens).toBeGreaterThan(texts[0]!.length);
