@@ -3,6 +3,7 @@ import type { Browser } from 'playwright-core';
 import { ChatError, ERROR_CODES } from '../../src/errors/chat-error.js';
 import { startApp, type RunningApp } from '../support/app.js';
 import { startBrowser } from '../support/browser.js';
+import { eventually } from '../support/eventually.js';
 import { Playground } from '../support/playground.js';
 import { describeWith } from '../support/programs.js';
 import { startProxy } from '../support/proxy.js';
@@ -154,8 +155,10 @@ describeWith('chromium', 'what the playground tells of failures', () => {
     const policy = page.getByLabel('It is written to its end');
     await policy.check();
     await policy.press('Enter');
-    await page.locator('#settings-dialog').waitFor({ state: 'hidden' });
-    expect(await page.evaluate(() => localStorage.getItem('sluice.policy'))).toBe('continue');
+    const policyIs = () => page.evaluate(() => localStorage.getItem('sluice.policy'));
+    // A dialog is hidden a moment before its page is told that it closed.
+    await eventually(async () => expect(await policyIs()).toBe('continue'));
+    expect(await page.locator('#settings-dialog').isVisible()).toBe(false);
   });
 
   it('asks for a key where one is needed, and for another when it is wrong', async () => {
