@@ -6,7 +6,7 @@ import { median } from './stats.js';
 const MIN_IDLE_BEFORE = 0.9;
 
 /** Cores that others used, of all; the kernel's own work counts too. */
-const MAX_FOREIGN_LOAD = 0.15;
+export const MAX_FOREIGN_LOAD = 0.15;
 
 const MAX_STEAL_LOAD = 0.05;
 
@@ -46,6 +46,7 @@ export function reasonsToRefuse(
   return reasons;
 }
 
-function percent(share: number): string {
+/** A share as it is printed. */
+export function percent(share: number): string {
   return `${Math.round(share * 100)} %`;
 }

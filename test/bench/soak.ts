@@ -4,8 +4,9 @@ import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@redis/client';
 import { forkHelper, redisUrl, type Gateway } from './gateway.js';
-import { describeBox } from './proc.js';
+import { boxLoads, describeBox, lookAtBox } from './proc.js';
 import { hasRedis } from './gateways/redis.js';
+import { MAX_FOREIGN_LOAD, percent } from './refusal.js';
 import { startSluice } from './rows.js';
 import { FAULTS, requestBody, type Scenario } from './scenario.js';
 import { median, shuffled } from './stats.js';
@@ -45,6 +46,13 @@ const LOOKS_A_MINUTE = 6;
 
 /** Sockets, timers and objects that the process holds of itself may come and go by this many. */
 const TOLERANCE = 3;
+
+interface Minute {
+  /** The median of its looks. */
+  rssKb: number;
+  /** Cores that others used: where they are all in use, more is under way at any time. */
+  foreignLoad: number;
+}
 
 type Act = (port: number) => Promise<void>;
 
@@ -94,7 +102,7 @@ async function main(): Promise<boolean> {
     await load(gateway.port, 5_000);
     await sleep(AFTERMATH_MS);
     const baseline: Record<string, number> = await look();
-    const rss = await soak(gateway, upstream);
+    const soaked = await soak(gateway, upstream);
     await sleep(AFTERMATH_MS);
     const rest: Record<string, number> = await look();
 
@@ -109,25 +117,30 @@ async function main(): Promise<boolean> {
       passes &&= good;
       console.log(`| ${name} | ${before} | ${after} | ${good ? '✓' : '✗'} |`);
     }
-    const settled = rss[SETTLED_MINUTE - 1]!;
-    const growth = rss.at(-1)! / settled;
+    const [settled, last] = [soaked[SETTLED_MINUTE - 1]!, soaked.at(-1)!];
+    const growth = last.rssKb / settled.rssKb;
     const isLevel = growth <= MAX_GROWTH;
     console.log(
-      `| RSS MB, minute ${SETTLED_MINUTE} and last | ${mb(settled)} | ${mb(rss.at(-1)!)} | ` +
+      `| RSS MB, minute ${SETTLED_MINUTE} and last | ${mb(settled.rssKb)} | ${mb(last.rssKb)} | ` +
         `${isLevel ? '✓' : '✗'} ${growth.toFixed(3)} |`,
     );
-    return passes && isLevel;
+    const wasQuiet = Math.max(settled.foreignLoad, last.foreignLoad) <= MAX_FOREIGN_LOAD;
+    if (!wasQuiet) console.log('\nRSS says nothing: others used the box in one of these minutes.');
+    return passes && isLevel && wasQuiet;
   } finally {
     redis?.destroy();
     await gateway.stop();
   }
 }
 
-/** @returns the resident memory in each minute, in kB: the median of its looks */
-async function soak(gateway: Gateway, upstream: { call: (method: 'report') => Promise<unknown> }) {
-  const rss: number[] = [];
+async function soak(
+  gateway: Gateway,
+  upstream: { call: (method: 'report') => Promise<unknown> },
+): Promise<Minute[]> {
+  const soaked: Minute[] = [];
   let due = performance.now();
   const loading = load(gateway.port, minutes * 60_000);
+  let before = lookAtBox();
   for (let minute = 1; minute <= Math.max(1, minutes); minute++) {
     const looks: number[] = [];
     while (looks.length < LOOKS_A_MINUTE) {
@@ -135,13 +148,20 @@ async function soak(gateway: Gateway, upstream: { call: (method: 'report') => Pr
       await sleep(due - performance.now());
       looks.push(await gateway.settledRssKb());
     }
-    rss.push(median(looks));
+    const after = lookAtBox();
+    const rssKb = median(looks);
+    const { foreignLoad } = boxLoads(before, after);
+    before = after;
+    soaked.push({ rssKb, foreignLoad });
     // What the upstream notes is of no use here.
     await upstream.call('report');
-    console.log(`minute ${minute}: RSS ${mb(rss.at(-1)!)} MB (${looks.map(mb).join(', ')})`);
+    console.log(
+      `minute ${minute}: RSS ${mb(rssKb)} MB (${looks.map(mb).join(', ')}), ` +
+        `others used ${percent(foreignLoad)} of a core`,
+    );
   }
   await loading;
-  return rss;
+  return soaked;
 }
 
 /** Keeps all clients busy for a time, each with everything in turn, in orders of its own. */
