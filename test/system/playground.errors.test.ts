@@ -143,8 +143,9 @@ describeWith('chromium', 'what the playground tells of failures', () => {
     await page.click('#open-key');
     await key.fill('by-enter');
     await key.press('Enter');
+    // A dialog is hidden a moment before its page is told that it closed.
+    await eventually(async () => expect(await keyIs()).toBe('by-enter'));
     await reopen();
-    expect(await keyIs()).toBe('by-enter');
     await key.fill('never-mind');
     await page.getByRole('button', { name: 'Cancel' }).click();
     await reopen();
@@ -156,7 +157,6 @@ describeWith('chromium', 'what the playground tells of failures', () => {
     await policy.check();
     await policy.press('Enter');
     const policyIs = () => page.evaluate(() => localStorage.getItem('sluice.policy'));
-    // A dialog is hidden a moment before its page is told that it closed.
     await eventually(async () => expect(await policyIs()).toBe('continue'));
     expect(await page.locator('#settings-dialog').isVisible()).toBe(false);
   });
